@@ -1,0 +1,211 @@
+"""Accesses of every level and tensor: fills, reads and updates, for any mapping of any affine problem.
+
+What is counted, with its options, is written up in ``docs/counting.md``. All counts are totals over the
+instances of a level; where loop bounds are arrays or symbols, so are the counts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+from timeloop_py.nest.interface import Copies, Interface
+from timeloop_py.nest.sharing import forwarded_words, words_with_shared_halos
+from timeloop_py.nest.walk import Nest, NestStore, count_iterations, last_iteration, of_dim
+from timeloop_py.numbers.operations import Number, product
+from timeloop_py.numbers.touched import touched_positions
+from timeloop_py.specs.hierarchy import CountingOptions
+from timeloop_py.specs.mapping import Mapping as LoopMapping
+from timeloop_py.specs.problem import Problem, Tensor
+
+
+@dataclass(frozen=True)
+class TensorTraffic:
+    """Accesses of one tensor at one level, in words over all instances.
+
+    ``fills`` come from the level above (for outputs: re-fetched partial sums), ``reads`` go to the level
+    below (for outputs: the read half of accumulation, and drains where charged), ``updates`` are results from
+    below. ``tile_words`` is the capacity used per instance.
+    """
+
+    level: str
+    tensor: str
+    tile_words: Number
+    instances: Number
+    fills: Number
+    reads: Number
+    updates: Number
+    temporal_reductions: Number
+    link_transfers: Number
+    #: words sent down and words drained upwards, apart: what networks and bandwidths see
+    sent_down: Number
+    drained: Number
+
+
+@dataclass(frozen=True)
+class Traffic:
+    """Counts of a mapping: per (level, tensor), and the computes with their cycles."""
+
+    rows: tuple[TensorTraffic, ...]
+    computes: Number
+    compute_cycles: Number
+    used_lanes: Number
+
+    @cached_property
+    def _by_place(self) -> Mapping[tuple[str, str], TensorTraffic]:
+        return {(row.level, row.tensor): row for row in self.rows}
+
+    def of(self, level: str, tensor: str) -> TensorTraffic:
+        """The traffic of ``tensor`` at ``level``; KeyError where the mapping does not keep it there."""
+        return self._by_place[(level, tensor)]
+
+    def __contains__(self, place: tuple[str, str]) -> bool:
+        return place in self._by_place
+
+
+def count_traffic(
+    problem: Problem,
+    mapping: LoopMapping,
+    options: CountingOptions | None = None,
+    perfect: bool | None = None,
+) -> Traffic:
+    """Count all accesses of ``mapping``.
+
+    ``perfect`` states whether loops multiply exactly to their dimensions where bounds are arrays or symbols
+    (None: they do). Raises SpecError for the few combinations that have no defined count.
+    """
+    options = options or CountingOptions()
+    nest = Nest(problem, mapping, perfect)
+    rows: list[TensorTraffic] = []
+    for tensor in problem.tensors:
+        chain = nest.chain(tensor.name)
+        for index, store in enumerate(chain):
+            above = chain[index - 1] if index else None
+            below = chain[index + 1] if index + 1 < len(chain) else None
+            count = _output_row if tensor.is_output else _input_row
+            rows.append(count(nest, tensor, store, above, below, options))
+    return Traffic(
+        rows=tuple(rows),
+        computes=product(problem.dims.values()),
+        compute_cycles=_compute_cycles(nest, options),
+        used_lanes=product(loop.bound for loop in nest.loops if loop.is_spatial),
+    )
+
+
+def _compute_cycles(nest: Nest, options: CountingOptions) -> Number:
+    """Iterations of all temporal loops in which any lane works."""
+    temporal = nest.temporal(len(nest.loops))
+    cycles: Number = 1
+    for dim, bound in nest.bounds.items():
+        loops = of_dim(temporal, dim)
+        if dim in nest.imperfect_dims and not options.padded_cycles:
+            cycles = cycles * count_iterations(loops, last_iteration(loops, 1, bound))
+        else:
+            cycles = cycles * product(loop.bound for loop in loops)
+    return cycles
+
+
+def tile_words(nest: Nest, tensor: Tensor, depth: int) -> Number:
+    """Words of the largest tile of ``tensor`` below the first ``depth`` loops, clipping left aside."""
+    words: Number = 1
+    for rank in tensor.ranks:
+        size = touched_positions(
+            [nest.clipped_tile(depth, term.dim) for term in rank.terms],
+            [term.coefficient for term in rank.terms],
+        )
+        if rank.clip is not None:
+            size = min(size, rank.clip[1] - rank.clip[0])
+        words = words * size
+    return words
+
+
+def _input_row(
+    nest: Nest,
+    tensor: Tensor,
+    store: NestStore,
+    above: NestStore | None,
+    below: NestStore | None,
+    options: CountingOptions,
+) -> TensorTraffic:
+    keep = options.halo_reuse == "one_tile"
+    fills: Number = 0
+    links: Number = 0
+    if above is not None:
+        arrivals = Interface(nest, tensor, store.depth, above.depth, keep)
+        fills = arrivals.arriving(Copies.ALL)
+        if _links(nest, tensor, above, options):
+            links = forwarded_words(arrivals)[1]
+    if below is None:
+        reads = Interface(nest, tensor, len(nest.loops), store.depth).streamed()
+    else:
+        sent = Interface(nest, tensor, below.depth, store.depth, keep)
+        reads = words_with_shared_halos(sent) if options.share_halos else sent.arriving(Copies.DISTINCT)
+        if _links(nest, tensor, store, options):
+            reads = reads - forwarded_words(sent)[0]
+    return TensorTraffic(
+        level=store.level,
+        tensor=tensor.name,
+        tile_words=tile_words(nest, tensor, store.depth),
+        instances=product(loop.bound for loop in nest.spatial(0, store.depth)),
+        fills=fills,
+        reads=reads,
+        updates=0,
+        temporal_reductions=0,
+        link_transfers=links,
+        sent_down=reads,
+        drained=0,
+    )
+
+
+def _links(nest: Nest, tensor: Tensor, parent: NestStore, options: CountingOptions) -> bool:
+    return options.link_transfer and (parent.level, tensor.name) not in nest.no_link_transfer
+
+
+def _output_row(
+    nest: Nest,
+    tensor: Tensor,
+    store: NestStore,
+    above: NestStore | None,
+    below: NestStore | None,
+    options: CountingOptions,
+) -> TensorTraffic:
+    keep = options.halo_reuse == "one_tile"
+    own = Interface(nest, tensor, store.depth, above.depth if above is not None else store.depth, keep)
+    fresh = own.visited(Copies.ALL)
+    fetch_first = not options.elide_first_read and not options.parent_accumulates
+
+    fills: Number = 0
+    drained: Number = 0
+    if above is not None:
+        drained = own.arriving(Copies.ALL)
+        copies = Copies.ALL if options.refill == "every_copy" else Copies.DISTINCT
+        fills = own.arriving(copies) - (0 if fetch_first else own.visited(copies))
+
+    sent_down: Number = 0
+    if below is None:
+        updates = Interface(nest, tensor, len(nest.loops), store.depth).streamed()
+        reads = updates - (fresh if options.elide_first_read else 0)
+    else:
+        child = Interface(nest, tensor, below.depth, store.depth, keep)
+        updates = child.arriving(Copies.DISTINCT)
+        if options.parent_accumulates:
+            reads = updates - (fresh if options.elide_first_read else 0)
+        else:
+            reads = updates - (0 if fetch_first else child.visited(Copies.DISTINCT))
+        sent_down = reads
+    if options.charge_drain_read:
+        reads = reads + drained
+    return TensorTraffic(
+        level=store.level,
+        tensor=tensor.name,
+        tile_words=tile_words(nest, tensor, store.depth),
+        instances=product(loop.bound for loop in nest.spatial(0, store.depth)),
+        fills=fills,
+        reads=reads,
+        updates=updates,
+        temporal_reductions=updates - fresh,
+        link_transfers=0,
+        sent_down=sent_down,
+        drained=drained,
+    )

@@ -1,0 +1,44 @@
+"""The one error a user can cause: something written down is wrong."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from pathlib import Path
+
+
+class SpecError(ValueError):
+    """Bad input. Its text names the file, the line, the field and what was expected.
+
+    The command line prints it and exits with code 2; a traceback never reaches a user.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        path: Path | str | None = None,
+        line: int | None = None,
+        field: str | None = None,
+    ) -> None:
+        self.message = message
+        self.path = None if path is None else str(path)
+        self.line = line
+        self.field = field
+        place = ""
+        if self.path is not None:
+            place = self.path if line is None else f"{self.path}:{line}"
+        parts = [part for part in (place, field, message) if part]
+        super().__init__(": ".join(parts))
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """A hint for a misspelt name: ``' (did you mean X?)'`` or the known names, ready to append."""
+    options = list(known)
+    match = difflib.get_close_matches(name.lower(), [option.lower() for option in options], n=1, cutoff=0.5)
+    if match:
+        original = next(option for option in options if option.lower() == match[0])
+        return f" (did you mean {original!r}?)"
+    if options:
+        return f" (known: {', '.join(options)})"
+    return ""
