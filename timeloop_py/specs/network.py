@@ -201,8 +201,14 @@ def _check_cycles(
     try:
         TopologicalSorter(graph).prepare()
     except CycleError as error:
-        cycle: list[str] = error.args[1]
-        raise sections[cycle[-1]].error(f"the layers form a cycle: {' -> '.join(cycle)}", "inputs") from None
+        # graphlib's order: each produces what the next one reads, the last being the first again. The layer that
+        # stands first in the file is the one that reads from below.
+        cycle: list[str] = error.args[1][1:]
+        start = cycle.index(next(name for name in layers if name in cycle))
+        reader, producer = cycle[start], cycle[start - 1]
+        shown = " -> ".join([*cycle[start:], *cycle[:start], reader])
+        key = "inputs" if producer in inputs[reader] else "followed_by"
+        raise sections[reader].error(f"the layers form a cycle: {shown}", key) from None
 
 
 def _check_edges(
