@@ -1,0 +1,262 @@
+"""Expectations over unstructured zeros: ceilings, emptiness and maxima, as named operations.
+
+Each operation has two faces. Fed numbers or NumPy arrays it broadcasts and computes a whole batch in a few
+vectorised calls; fed at least one SymPy object it returns a SymPy expression (a named function that prints,
+differentiates where a derivative exists, and evaluates through the array face). SymPy and SciPy are imported
+on first use only.
+
+``B ~ Binomial(n, density)`` is the number of non-zeros among ``n`` positions that are non-zero independently.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from timeloop_py.numbers.operations import Number, is_symbolic
+
+Array = NDArray[np.float64]
+
+# exp(-34) ~ 2e-15: what a discrete sum may leave out of each tail.
+_TAIL_EXPONENT = 34.0
+# Panels of the quadrature per class: edges where the class's maximum has -ln(distribution) equal to these, that is
+# from probability 1e-12 to 1 - 1e-12. With 7 Gauss-Legendre nodes a panel, errors stay below 1e-8 deviations.
+_PANEL_EDGES = np.array([27.6, 11.5, 3.9, 1.2, 0.23, 1e-2, 1e-4, 1e-7, 1e-12])
+_NODES_PER_PANEL = 7
+# Largest intermediate of the quadrature (numbers, not bytes), so that batches stay in cache.
+_BLOCK_SIZE = 1 << 20
+
+
+def probability_empty(n: Number, density: Number) -> Any:
+    """Probability that none of ``n`` positions is non-zero: ``(1 - density)^n``.
+
+    Parameters broadcast. ``n`` is a count of positions (0 gives 1), ``density`` lies in [0, 1].
+    """
+    if is_symbolic(n, density):
+        return (1 - density) ** n
+    count, p = np.broadcast_arrays(np.asarray(n, dtype=float), np.asarray(density, dtype=float))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        empty = np.exp(count * np.log1p(-p))
+    return np.where(count == 0, 1.0, empty)[()]
+
+
+def expected_ceiling(n: Number, density: Number, lanes: Number) -> Any:
+    r"""``E[ceil(B / lanes)]``: expected vectors of ``lanes`` that the non-zeros of ``n`` positions fill.
+
+    With ``z_k`` the roots of unity of order F = lanes other than 1 and ``phi_k = 1 - p + p*z_k``,
+
+        E[ceil(B/F)] = (n*p + (F-1)/2 + sum_k phi_k^n / (z_k - 1)) / F,
+
+    because ``ceil(B/F) = (B + ((-B) mod F)) / F`` and ``P(B = j mod F)`` is a discrete Fourier transform of
+    ``E[z_k^B] = phi_k^n``. Exact; the cost is O(lanes) per point whatever ``n``.
+
+    Parameters broadcast: ``n`` whole counts of positions (0 gives 0), ``density`` in [0, 1] (1 gives exactly
+    ``ceil(n/lanes)``), ``lanes`` whole and positive. Gives vectors (a float, an expectation).
+    """
+    if is_symbolic(n, density, lanes):
+        from timeloop_py.numbers import expectation_symbolic
+
+        return expectation_symbolic.ExpectedCeiling(n, density, lanes)
+    return _over_lanes(_ceiling_moments, n, density, lanes)[0][()]
+
+
+def variance_of_ceiling(n: Number, density: Number, lanes: Number) -> Any:
+    """``Var[ceil(B / lanes)]``, exact and free of the cancellation of ``E[X^2] - E[X]^2``.
+
+    Parameters as in :func:`expected_ceiling`. With ``r = (-B) mod F`` it is
+    ``(Var B + 2 Cov(B, r) + Var r) / F^2``, where ``Cov(B, r) = n*p*(1-p) * sum_k phi_k^(n-1)``.
+    """
+    if is_symbolic(n, density, lanes):
+        from timeloop_py.numbers import expectation_symbolic
+
+        mean = expectation_symbolic.ExpectedCeiling(n, density, lanes)
+        return expectation_symbolic.ExpectedCeilingSquared(n, density, lanes) - mean**2
+    return _over_lanes(_ceiling_moments, n, density, lanes)[1][()]
+
+
+def expected_ceiling_squared(n: Number, density: Number, lanes: Number) -> Any:
+    """``E[ceil(B / lanes)^2]``. Parameters as in :func:`expected_ceiling`."""
+    if is_symbolic(n, density, lanes):
+        from timeloop_py.numbers import expectation_symbolic
+
+        return expectation_symbolic.ExpectedCeilingSquared(n, density, lanes)
+    mean, variance = _over_lanes(_ceiling_moments, n, density, lanes)
+    return (variance + mean * mean)[()]
+
+
+def expected_maximum_normal(means: Number, deviations: Number, counts: Number, axis: int = -1) -> Any:
+    """``E[max]`` over independent normals that come in classes.
+
+    Parameters
+    ----------
+    means, deviations : array, broadcast together
+        Mean and standard deviation (at least 0; 0 is a constant, taken exactly) of each class.
+    counts : array, broadcast likewise
+        Copies of each class; a class with count 0 does not exist. At least one class must exist.
+    axis : int
+        The axis that runs over classes; it is reduced, all others are batches.
+
+    The integral ``L + int_L^U (1 - prod_i Phi((x - m_i)/s_i)^c_i) dx`` is taken by Gauss-Legendre quadrature in
+    panels that follow every class, so narrow and wide classes may meet. Accuracy: 1e-8 of the largest deviation.
+
+    The symbolic face takes sequences (one entry per class) and no other axes.
+    """
+    if _any_symbolic(means, deviations, counts):
+        from timeloop_py.numbers import expectation_symbolic
+
+        return expectation_symbolic.expected_maximum_normal(means, deviations, counts)
+    mean, deviation, count = np.broadcast_arrays(
+        np.asarray(means, dtype=float), np.asarray(deviations, dtype=float), np.asarray(counts, dtype=float)
+    )
+    mean, deviation, count = (np.moveaxis(values, axis, -1) for values in (mean, deviation, count))
+    if not np.all(np.any(count > 0, axis=-1)):
+        raise ValueError("expected_maximum_normal: a batch entry has no member (all counts are 0)")
+    batch = mean.shape[:-1]
+    classes = mean.shape[-1]
+    flat = [values.reshape(-1, classes) for values in (mean, deviation, count)]
+    per_point = classes * classes * len(_PANEL_EDGES) * _NODES_PER_PANEL
+    block = max(1, _BLOCK_SIZE // per_point)
+    result = np.empty(flat[0].shape[0])
+    for start in range(0, result.size, block):
+        rows = slice(start, start + block)
+        result[rows] = _maximum_normal(*(values[rows] for values in flat))
+    return result.reshape(batch)[()]
+
+
+def expected_maximum_of_ceilings(sizes: Number, counts: Number, density: Number, lanes: Number) -> Any:
+    """``E[max over members of ceil(B / lanes)]`` from the exact discrete distribution.
+
+    Parameters
+    ----------
+    sizes, counts : arrays whose last axis runs over classes
+        Class ``i`` has ``counts[i]`` members, each with ``B ~ Binomial(sizes[i], density)`` of its own. Classes
+        with count 0 do not exist.
+    density, lanes : arrays that broadcast with the leading axes of ``sizes``
+        Density in [0, 1], whole lanes.
+
+    Sums ``P(max > t) = 1 - prod_i P(B_i <= t*lanes)^c_i`` over t. Gives vectors, shaped like the leading axes.
+    The symbolic face takes sequences (one entry per class) for ``sizes`` and ``counts``.
+    """
+    if _any_symbolic(sizes, counts, (density, lanes)):
+        from timeloop_py.numbers import expectation_symbolic
+
+        return expectation_symbolic.expected_maximum_of_ceilings(sizes, counts, density, lanes)
+    size, count = np.broadcast_arrays(np.asarray(sizes, dtype=float), np.asarray(counts, dtype=float))
+    p, width = np.asarray(density, dtype=float), np.asarray(lanes, dtype=float)
+    batch = np.broadcast_shapes(size.shape[:-1], p.shape, width.shape)
+    classes = size.shape[-1]
+    size = np.broadcast_to(np.where(count > 0, size, 0.0), (*batch, classes)).reshape(-1, classes)
+    count = np.broadcast_to(count, (*batch, classes)).reshape(-1, classes)
+    p = np.broadcast_to(p, batch).reshape(-1, 1)
+    width = np.broadcast_to(width, batch).reshape(-1, 1)
+    return _maximum_of_ceilings(size, count, p, width).reshape(batch)[()]
+
+
+def _any_symbolic(*sequences: Number) -> bool:
+    """Whether a list or tuple among the arguments holds a symbol (arrays hold none)."""
+    return any(isinstance(entries, (list, tuple)) and is_symbolic(*entries) for entries in sequences)
+
+
+def _over_lanes(moments: Any, n: ArrayLike, density: ArrayLike, lanes: ArrayLike) -> tuple[Array, Array]:
+    """Apply ``moments(n, density, lanes)`` per distinct lane count and put the answers back in place."""
+    count, p, width = np.broadcast_arrays(np.asarray(n, dtype=float), np.asarray(density, dtype=float), lanes)
+    if width.size and np.min(width) < 1:
+        raise ValueError("lanes must be at least 1")
+    widths = np.unique(width)
+    if widths.size == 1:
+        mean, variance = moments(count, p, int(widths[0]))
+        return mean, variance
+    mean, variance = np.empty(count.shape), np.empty(count.shape)
+    for value in widths:
+        chosen = width == value
+        mean[chosen], variance[chosen] = moments(count[chosen], p[chosen], int(value))
+    return mean, variance
+
+
+def _ceiling_moments(n: Array, p: Array, lanes: int) -> tuple[Array, Array]:
+    """Mean and variance of ``ceil(B / lanes)`` by the sum over roots of unity (see expected_ceiling)."""
+    q = 1.0 - p
+    # r = (-B) mod lanes: its mean and second moment by their own sums; roots k and lanes-k are conjugate.
+    mean_r = np.full(n.shape, (lanes - 1) / 2)
+    square_r = np.full(n.shape, (lanes - 1) * (2 * lanes - 1) / 6)
+    covariance = np.zeros(n.shape)
+    for k in range(1, lanes // 2 + 1):
+        multiplicity = 1.0 if 2 * k == lanes else 2.0
+        root = np.exp(2j * np.pi * k / lanes)
+        power = _characteristic_power(n, p, k, lanes)
+        previous = _characteristic_power(np.maximum(n - 1, 0), p, k, lanes)
+        inverse = 1 / (root - 1)
+        mean_r += multiplicity * (power * inverse).real
+        square_r += multiplicity * (power * (lanes * inverse - 2 * root * inverse**2)).real
+        covariance += multiplicity * previous.real
+    variance_b = n * p * q
+    mean = (n * p + mean_r) / lanes
+    variance = (variance_b + 2 * variance_b * covariance + square_r - mean_r**2) / lanes**2
+    certain = (p >= 1) | (p <= 0) | (n <= 0)
+    mean = np.where(certain, np.where(p >= 1, np.ceil(n / lanes), 0.0), mean)
+    return mean, np.where(certain, 0.0, np.maximum(variance, 0.0))
+
+
+def _characteristic_power(n: Array, p: Array, k: int, lanes: int) -> NDArray[np.complex128]:
+    """``(1 - p + p*z)^n`` with ``z = exp(2 pi i k / lanes)``, accurate for large ``n`` at either end of ``p``."""
+    # Above one half count zeros instead (B = n - B'): the big rotation z^n is then reduced exactly.
+    mirrored = p > 0.5
+    small = np.where(mirrored, 1.0 - p, p)
+    half = np.sin(np.pi * k / lanes) ** 2
+    with np.errstate(divide="ignore", invalid="ignore"):
+        log_modulus = 0.5 * np.log1p(-4 * small * (1 - small) * half)
+        exponent = np.where(n == 0, 0.0, n * log_modulus)
+    angle = n * np.arctan2(small * np.sin(2 * np.pi * k / lanes), 1 - 2 * small * half)
+    rotation = 2 * np.pi * np.mod(n * k, lanes) / lanes
+    return np.asarray(np.exp(exponent + 1j * np.where(mirrored, rotation - angle, angle)))
+
+
+def _maximum_normal(mean: Array, deviation: Array, count: Array) -> Array:
+    """E[max] for a block: all arguments (points, classes)."""
+    from scipy.special import ndtr, ndtri
+
+    exists = count > 0
+    constant = np.max(np.where(exists & (deviation == 0), mean, -np.inf), axis=-1)
+    spread = exists & (deviation > 0)
+    # The quantiles of the maximum of a class's copies: Phi(z)^count = exp(-edge).
+    quantiles = -ndtri(-np.expm1(-_PANEL_EDGES / np.where(spread, count, 1.0)[..., None]))
+    edges = np.where(spread[..., None], mean[..., None] + deviation[..., None] * quantiles, -np.inf)
+    lower = np.maximum(np.max(edges[..., 0], axis=-1), constant)[:, None]
+    upper = np.maximum(np.max(edges[..., -1], axis=-1)[:, None], lower)
+    edges = np.clip(edges.reshape(mean.shape[0], -1), lower, upper)
+    edges = np.sort(np.concatenate([lower, edges], axis=-1), axis=-1)
+    nodes, weights = np.polynomial.legendre.leggauss(_NODES_PER_PANEL)
+    half = 0.5 * np.diff(edges, axis=-1)
+    x = (edges[:, :-1, None] + half[:, :, None] * (1 + nodes)).reshape(mean.shape[0], -1)
+    distribution = np.ones_like(x)
+    scale = np.where(spread, deviation, 1.0)
+    for i in range(mean.shape[-1]):
+        factor = ndtr((x - mean[:, i, None]) / scale[:, i, None]) ** count[:, i, None]
+        distribution *= np.where(spread[:, i, None], factor, 1.0)
+    integral = np.sum(((1 - distribution).reshape(*half.shape, -1) @ weights) * half, axis=-1)
+    return np.asarray(lower[:, 0] + integral)
+
+
+def _maximum_of_ceilings(size: Array, count: Array, p: Array, lanes: Array) -> Array:
+    """E[max ceil(B/lanes)] with size and count (points, classes), p and lanes (points, 1)."""
+    from scipy.special import betainc
+
+    # Bernstein's inequality: P(|B - n*p| >= reach) <= exp(-exponent), the exponent covering all copies of a class.
+    exponent = _TAIL_EXPONENT + np.log(np.maximum(count, 1.0))
+    reach = exponent / 3 + np.sqrt((exponent / 3) ** 2 + 2 * exponent * size * p * (1 - p))
+    reach = np.where(p >= 1, 0.0, reach)
+    first = np.max(np.floor(np.maximum(size * p - reach, 0.0) / lanes), axis=-1, keepdims=True)
+    last = np.max(np.ceil(np.minimum(size * p + reach, size) / lanes), axis=-1, keepdims=True)
+    steps = int(np.max(last - first, initial=0.0))
+    threshold = first + np.arange(steps)
+    # Sums of logarithms of upper tails keep the relative accuracy of rare events among many copies.
+    log_below = np.zeros(threshold.shape)
+    for i in range(size.shape[-1]):
+        n = size[:, i, None]
+        most = np.minimum(threshold * lanes, n - 1)  # with no position left above it, the tail is 0
+        above = np.where(most == threshold * lanes, betainc(most + 1, n - most, p), 0.0)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            log_below += np.where(above > 0, count[:, i, None] * np.log1p(-above), 0.0)
+    return np.asarray(first[:, 0] - np.sum(np.where(threshold < last, np.expm1(log_below), 0.0), axis=-1))
