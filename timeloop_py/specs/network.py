@@ -11,7 +11,8 @@ from pathlib import Path
 
 from timeloop_py.specs.errors import SpecError, nearest
 from timeloop_py.specs.files import Section, Value, parse_value, read_text
-from timeloop_py.specs.layer import Add, DensityNote, DensitySources, Layer, load_layer, parse_shape, plane_after
+from timeloop_py.specs.layer import Add, DensityNote, Layer, plane_after
+from timeloop_py.specs.layer_file import DensitySources, load_layer, parse_shape
 from timeloop_py.specs.library import find
 
 #: The subset a network name without ``:subset`` stands for, where the file defines it.
