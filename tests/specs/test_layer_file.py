@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from hypothesis import given
+from hypothesis import strategies as st
 
 from timeloop_py.specs.errors import SpecError
 from timeloop_py.specs.files import parse_value
