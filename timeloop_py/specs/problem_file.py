@@ -25,17 +25,19 @@ def parse_problem(section: Section) -> Problem:
     name or as a whole number), or ``{terms: [...], clip: [lo, hi]}``. Raises SpecError with the place of what is wrong.
     """
     dims_section: Section = section.section("dims")
+    coefficients_section: Section | None = section.section("coefficients", None)
+    items: tuple[Value, ...] = section.items("dataspaces")
+    section.finish()
     if not dims_section.entries:
         raise section.error("expected at least one dimension, found none", "dims")
     dims = {name: dims_section.integer(name, minimum=1) for name in dims_section}
     for name in dims:
         if not name.isidentifier():
             raise dims_section.error("expected a name of letters, digits and _ for a dimension", name)
-    coefficients = _coefficients(section.section("coefficients", None), dims)
+    coefficients = _coefficients(coefficients_section, dims)
 
     tensors: list[Tensor] = []
     densities: dict[str, Mapping[str, object]] = {}
-    items: tuple[Value, ...] = section.items("dataspaces")
     for item in items:
         dataspace = item.section()
         tensor = _tensor(dataspace, dims, coefficients)
@@ -50,7 +52,6 @@ def parse_problem(section: Section) -> Problem:
         tensors.append(tensor)
     if not any(tensor.is_output for tensor in tensors):
         raise section.error("expected one dataspace with read_write: true (the output), found none", "dataspaces")
-    section.finish()
     return Problem(dims, tuple(tensors), densities)
 
 
