@@ -1,0 +1,501 @@
+"""Energy and area tables: published facts, the scaling rule, monotonicity, SCNN's Tables III and IV, bad input."""
+
+from __future__ import annotations
+
+import math
+import re
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from timeloop_py.specs.errors import SpecError
+from timeloop_py.specs.tables import (
+    COMPONENT_CLASSES,
+    EVENTS,
+    AreaTable,
+    EnergyTable,
+    describe_component,
+    load_area_table,
+    load_energy_table,
+    scaling_factor,
+)
+
+ENERGY_TABLES = ("literature_16nm", "horowitz_45nm", "eyeriss_65nm")
+LITERATURE = load_energy_table("literature_16nm")
+HOROWITZ = load_energy_table("horowitz_45nm")
+EYERISS = load_energy_table("eyeriss_65nm")
+AREA = load_area_table("area_tsmc16")
+
+#: one component of every class, as SCNN (ISCA 2017, Tables II and III) has it
+SCNN: dict[str, dict[str, float]] = {
+    "sram": {"capacity_bytes": 10240, "width_bits": 80},
+    "latch_array": {"capacity_bytes": 6144, "width_bits": 24, "banks": 32},
+    "register": {"width_bits": 16},
+    "multiplier": {"width_bits": 16},
+    "adder": {"width_bits": 24},
+    "crossbar": {"inputs": 16, "outputs": 32, "width_bits": 24},
+    "link": {"width_bits": 24},
+    "bus": {"width_bits": 16, "destinations": 64},
+    "dram": {},
+    "pe_other": {},
+}
+
+
+# --- where the numbers are from ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ENERGY_TABLES)
+def test_every_entry_says_where_it_is_from_and_lies_in_its_range(name: str) -> None:
+    table = load_energy_table(name)
+    assert table.entries
+    for event, entry in table.entries.items():
+        low, high = entry.range_pj
+        assert low <= entry.law.value <= high, event
+        if entry.published is not None:
+            assert len(entry.source) > 20, event
+            assert (
+                any(f"{year}" in entry.source for year in range(2004, 2026))
+                or "CACTI" in entry.source
+                or ("as dram.read" in entry.source)
+            ), event
+        else:
+            assert entry.law.value == 0, event
+            assert entry.stated, event
+
+
+@pytest.mark.parametrize("name", ["literature_16nm", "horowitz_45nm"])
+def test_an_scnn_can_be_costed_with_every_absolute_table(name: str) -> None:
+    table = load_energy_table(name)
+    assert set(table.entries) == set(EVENTS)
+    for event in EVENTS:
+        component_class, action = event.split(".")
+        energy = table.energy_pj(component_class, action, SCNN[component_class])
+        assert math.isfinite(energy)
+        assert energy >= 0
+
+
+def test_area_entries_have_sources() -> None:
+    assert set(AREA.entries) == set(COMPONENT_CLASSES)
+    assert all(entry.source for entry in AREA.entries.values())
+
+
+# --- the scaling rule -------------------------------------------------------------------------------------------------
+
+#: (16 / node) * (0.8 / V)^2, by hand
+GATES_TO_16NM = {(45, 0.9): 0.280933, (45, 1.0): 0.227556, (40, 0.9): 0.316049}
+
+
+def test_values_are_published_ones_times_one_factor() -> None:
+    scaled = 0
+    for event, entry in LITERATURE.entries.items():
+        published = entry.published
+        if published is None:
+            continue
+        if published.scaling == "gates":
+            assert published.voltage_v is not None
+            factor = GATES_TO_16NM[(int(published.node_nm), published.voltage_v)]
+            scaled += 1
+        else:
+            assert published.scaling == "none"
+            factor = 1.0
+        assert entry.law.value == pytest.approx(published.value_pj * factor, rel=5e-3), event
+    assert scaled >= 9
+
+
+def test_scaling_factor() -> None:
+    assert scaling_factor("gates", 45, 0.9, 16, 0.8) == pytest.approx(0.280933, rel=1e-5)
+    assert scaling_factor("gates", 28, None, 14, 0.8) == pytest.approx(0.5)
+    assert scaling_factor("wires", 40, 0.9, 16, 0.8) == pytest.approx(64 / 81)
+    assert scaling_factor("none", 90, 1.2, 16, 0.8) == 1
+
+
+def test_lowest_plausible_values_follow_stillmaker_and_baas() -> None:
+    """Integration 58 (2017), Table 5: energy factor a2 V^2 + a1 V + a0 of high-performance 45 nm and 16 nm."""
+    at_45 = {v: 1.018 * v**2 - 0.3107 * v + 0.1539 for v in (0.9, 1.0)}
+    at_16 = 0.2958 * 0.8**2 - 0.1241 * 0.8 + 0.03024
+    for event in ("multiplier.multiply", "adder.add", "latch_array.read", "latch_array.write"):
+        entry = LITERATURE.entries[event]
+        assert entry.published is not None
+        assert entry.published.voltage_v is not None
+        factor = at_16 / at_45[entry.published.voltage_v]
+        assert entry.range_pj[0] == pytest.approx(entry.published.value_pj * factor, rel=0.02), event
+
+
+# --- published facts --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("component_class", "action", "attributes", "published_pj", "tolerance"),
+    [
+        ("sram", "read", {"capacity_bytes": 8192, "width_bits": 64}, 10, 1e-9),
+        ("sram", "read", {"capacity_bytes": 32768, "width_bits": 64}, 20, 1e-9),
+        ("sram", "read", {"capacity_bytes": 2**20, "width_bits": 64}, 100, 0.14),
+        ("multiplier", "multiply", {"width_bits": 8}, 0.2, 1e-9),
+        ("multiplier", "multiply", {"width_bits": 32}, 3.1, 1e-3),
+        ("adder", "add", {"width_bits": 8}, 0.03, 1e-9),
+        ("adder", "add", {"width_bits": 32}, 0.1, 1e-3),
+    ],
+)
+def test_horowitz_2014(
+    component_class: str, action: str, attributes: dict[str, float], published_pj: float, tolerance: float
+) -> None:
+    assert HOROWITZ.energy_pj(component_class, action, attributes) == pytest.approx(published_pj, rel=tolerance)
+
+
+def test_horowitz_dram_is_1300_to_2600_pj_per_64_bits() -> None:
+    low, high = HOROWITZ.entries["dram.read"].range_pj
+    assert 64 * low == pytest.approx(1300, rel=0.01)
+    assert 64 * high == pytest.approx(2600, rel=0.01)
+    assert HOROWITZ.energy_pj("dram", "read", {"width_bits": 64}) == pytest.approx(1950, rel=1e-3)
+
+
+def test_eyeriss_costs_are_1_2_6_200() -> None:
+    assert EYERISS.energy_unit == "relative"
+    word = {"width_bits": 16.0}
+    assert EYERISS.energy_pj("multiplier", "multiply", word) == 1
+    assert EYERISS.energy_pj("adder", "add", word) == 0
+    assert EYERISS.energy_pj("latch_array", "read", {**word, "capacity_bytes": 512}) == 1
+    assert EYERISS.energy_pj("link", "transfer", word) == 2
+    assert EYERISS.energy_pj("sram", "write", {**word, "capacity_bytes": 100 * 1024}) == 6
+    assert EYERISS.energy_pj("sram", "read", {**word, "capacity_bytes": 512}) == pytest.approx(1, rel=2e-3)
+    assert EYERISS.energy_pj("dram", "read", word) == 200
+
+
+def test_small_arrays_agree_with_what_large_ones_predict() -> None:
+    """Two publications, CACTI at 128 bytes and Horowitz at 8 KB, meet on one power law of the capacity."""
+    attributes = {"capacity_bytes": 128.0, "width_bits": 32.0}
+    small = LITERATURE.energy_pj("latch_array", "read", attributes)
+    assert LITERATURE.energy_pj("sram", "read", attributes) == pytest.approx(small, rel=0.2)
+
+
+def test_crossbar_wire_is_a_row_and_a_column() -> None:
+    """16 x 32 of 24 bits in 0.026 mm2: crosspoints of 7.126 um; 48 of them; 40 fJ per bit and mm."""
+    side_mm = math.sqrt(0.026 / (16 * 32))
+    expected = 0.040 * 24 * 48 * side_mm
+    assert LITERATURE.energy_pj("crossbar", "transfer", SCNN["crossbar"]) == pytest.approx(expected, rel=1e-3)
+
+
+def test_bus_pays_one_pe_pitch_per_destination() -> None:
+    hop = LITERATURE.energy_pj("link", "transfer", {"width_bits": 16})
+    assert LITERATURE.energy_pj("bus", "broadcast", SCNN["bus"]) == pytest.approx(64 * hop)
+    shorter = LITERATURE.energy_pj("bus", "broadcast", {**SCNN["bus"], "pitch_mm": 0.1755})
+    assert shorter == pytest.approx(32 * hop)
+
+
+# --- laws -------------------------------------------------------------------------------------------------------------
+
+SIZES = st.floats(1, 1e7)
+
+
+@given(st.sampled_from(ENERGY_TABLES), st.sampled_from(EVENTS), st.floats(1.01, 100), st.data())
+def test_energy_never_falls_with_size_or_width(name: str, event: str, factor: float, data: st.DataObject) -> None:
+    table = {"literature_16nm": LITERATURE, "horowitz_45nm": HOROWITZ, "eyeriss_65nm": EYERISS}[name]
+    component_class, action = event.split(".")
+    if event not in table.entries:
+        return
+    known = COMPONENT_CLASSES[component_class]
+    attributes = {attribute: data.draw(SIZES) for attribute in known.required}
+    grown = data.draw(st.sampled_from([*known.required, "width_bits"]))
+    before = table.energy_pj(component_class, action, {"width_bits": 1, **attributes})
+    larger = {"width_bits": 1, **attributes}
+    larger[grown] *= factor
+    after = table.energy_pj(component_class, action, larger)
+    assert after > before or before == after == 0
+
+
+@given(SIZES, st.floats(1, 1000), st.integers(1, 64), st.integers(2, 8))
+def test_banking_saves_energy_and_costs_area(capacity: float, width: float, banks: int, factor: int) -> None:
+    few = {"capacity_bytes": capacity, "width_bits": width, "banks": float(banks)}
+    many = {**few, "banks": float(banks * factor)}
+    assert LITERATURE.energy_pj("latch_array", "read", many) < LITERATURE.energy_pj("latch_array", "read", few)
+    assert AREA.area_mm2("latch_array", many) > AREA.area_mm2("latch_array", few)
+
+
+@given(st.sampled_from(["sram", "latch_array", "crossbar", "multiplier"]), st.floats(1.01, 100), st.data())
+def test_area_never_falls(component_class: str, factor: float, data: st.DataObject) -> None:
+    known = COMPONENT_CLASSES[component_class]
+    attributes = {attribute: data.draw(SIZES) for attribute in known.required}
+    grown = data.draw(st.sampled_from(known.required))
+    before = AREA.area_mm2(component_class, attributes)
+    after = AREA.area_mm2(component_class, {**attributes, grown: attributes[grown] * factor})
+    assert after >= before > 0
+
+
+def test_an_access_of_a_double_buffered_array_touches_one_half() -> None:
+    double = {**SCNN["latch_array"], "sets": 2}
+    half = {**SCNN["latch_array"], "capacity_bytes": 3072}
+    read = LITERATURE.energy_pj("latch_array", "read", double)
+    assert read == pytest.approx(LITERATURE.energy_pj("latch_array", "read", half))
+    assert AREA.area_mm2("latch_array", double) == AREA.area_mm2("latch_array", SCNN["latch_array"])
+
+
+# --- SCNN, ISCA 2017, Tables III and IV -------------------------------------------------------------------------------
+
+
+def scnn_pe() -> dict[str, float]:
+    area = AREA.area_mm2
+    return {
+        "activation_rams": 2 * area("sram", SCNN["sram"]),
+        "weight_fifo": area("latch_array", {"capacity_bytes": 500, "width_bits": 80}),
+        "multipliers": 16 * area("multiplier", SCNN["multiplier"]),
+        "scatter": area("crossbar", SCNN["crossbar"]),
+        "accumulators": area("latch_array", SCNN["latch_array"]),
+        "other": area("pe_other", {}),
+    }
+
+
+def test_table_3() -> None:
+    rows = scnn_pe()
+    published = {
+        "activation_rams": 0.031,
+        "weight_fifo": 0.004,
+        "multipliers": 0.008,
+        "scatter": 0.026,
+        "accumulators": 0.036,
+        "other": 0.019,
+    }
+    assert rows == pytest.approx(published, rel=1e-9)
+    total = sum(rows.values())
+    assert total == pytest.approx(0.124)  # the rows; the table prints 0.123
+    assert total == pytest.approx(0.123, rel=0.01)
+    assert 64 * total == pytest.approx(7.9, rel=0.01)
+    memories = rows["activation_rams"] + rows["weight_fifo"] + rows["accumulators"]
+    assert memories / total == pytest.approx(0.57, rel=0.03)
+    assert rows["activation_rams"] / total == pytest.approx(0.25, rel=0.03)
+    assert rows["multipliers"] / total == pytest.approx(0.06, rel=0.15)
+
+
+def test_table_4_dcnn() -> None:
+    scnn = scnn_pe()
+    ram = AREA.area_mm2("sram", {"capacity_bytes": 32768, "width_bits": 256})
+    accumulators = AREA.area_mm2("sram", {"capacity_bytes": 6144, "width_bits": 24})
+    pe = ram + accumulators + scnn["weight_fifo"] + scnn["multipliers"] + scnn["other"]
+    assert 64 * pe == pytest.approx(5.75, abs=0.005)
+    assert 64 * pe == pytest.approx(5.9, rel=0.05)
+
+
+# --- asking for what is not there -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("component_class", "action", "attributes", "field", "words"),
+    [
+        ("srm", "read", {}, None, "did you mean 'sram'"),
+        ("sram", "raed", SCNN["sram"], "sram", "did you mean 'read'"),
+        ("sram", "read", {"capacity_bytes": 8}, "sram.width_bits", "missing"),
+        ("sram", "read", {"capacity_byte": 8, "width_bits": 8}, "sram.capacity_byte", "did you mean 'capacity_bytes'"),
+        ("sram", "read", {"capacity_bytes": -8, "width_bits": 8}, "sram.capacity_bytes", "positive"),
+        ("sram", "read", {"capacity_bytes": math.nan, "width_bits": 8}, "sram.capacity_bytes", "positive"),
+        ("adder", "add", {"width_bits": 0}, "adder.width_bits", "positive"),
+    ],
+)
+def test_bad_components(
+    component_class: str, action: str, attributes: dict[str, float], field: str | None, words: str
+) -> None:
+    with pytest.raises(SpecError) as caught:
+        LITERATURE.energy_pj(component_class, action, attributes)
+    assert caught.value.field == field
+    assert words in str(caught.value)
+
+
+def test_missing_event_names_the_table_the_event_and_what_to_add() -> None:
+    with pytest.raises(SpecError) as caught:
+        EYERISS.energy_pj("crossbar", "transfer", SCNN["crossbar"])
+    text = str(caught.value)
+    assert "eyeriss_65nm.yaml" in text
+    assert "'crossbar.transfer'" in text
+    assert "value_pj" in text
+
+
+def test_missing_area_names_the_table_and_the_class() -> None:
+    table = AreaTable("mine", 16, {}, "mine.yaml")
+    with pytest.raises(SpecError, match=r"mine\.yaml: entries: no area for component class 'sram'"):
+        table.area_mm2("sram", SCNN["sram"])
+
+
+def test_a_wire_without_length_asks_for_it() -> None:
+    table = EnergyTable("mine", 16, 0.8, LITERATURE.entries, path="mine.yaml")
+    with pytest.raises(SpecError) as caught:
+        table.energy_pj("bus", "broadcast", SCNN["bus"])
+    assert caught.value.field == "bus.pitch_mm"
+    with pytest.raises(SpecError) as caught:
+        table.energy_pj("crossbar", "transfer", SCNN["crossbar"])
+    assert caught.value.field == "crossbar.crosspoint_um2"
+
+
+def test_describe_component_fills_in_and_derives() -> None:
+    full = describe_component("latch_array", {"capacity_bytes": 6144, "width_bits": 24, "banks": 32, "sets": 2})
+    assert full["bank_bytes"] == 96
+    assert full["columns"] == 768
+    assert describe_component("dram", {}) == {"width_bits": 1}
+    assert describe_component("link", {"width_bits": 8}, {"pitch_mm": 0.5})["wire_mm"] == 0.5
+
+
+# --- files ------------------------------------------------------------------------------------------------------------
+
+GOOD = """\
+node_nm: 16
+voltage_v: 0.8
+entries:
+  sram.read:
+    value_pj: 2.809
+    range_pj: [1, 4]
+    reference: {bank_bytes: 8192, width_bits: 64}
+    exponents: {bank_bytes: 0.5, width_bits: 1}
+    published: {value_pj: 10, node_nm: 45, voltage_v: 0.9, scaling: gates}
+    source: Horowitz, ISSCC 2014
+  register.read:
+    value_pj: 0
+    range_pj: [0, 1]
+    stated: it drives its reader
+"""
+
+
+def test_a_table_from_a_file(tmp_path: Path) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text(GOOD)
+    table = load_energy_table(path)
+    assert table.name == "mine"
+    assert table.energy_pj("sram", "read", {"capacity_bytes": 32768, "width_bits": 128}) == pytest.approx(4 * 2.809)
+    assert table.energy_pj("register", "read", {"width_bits": 3}) == 0
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "line", "field", "words"),
+    [
+        ("node_nm: 16\n", "", 1, "node_nm", "missing"),
+        ("node_nm: 16\n", "node_nm: 16 nm\n", 1, "node_nm", "without a unit"),
+        ("voltage_v: 0.8", "voltage_v: 0", 2, "voltage_v", "above 0"),
+        ("voltage_v: 0.8", "voltage_v: 0.8\nvoltage: 1", 3, "voltage", "did you mean 'voltage_v'"),
+        ("voltage_v: 0.8", "voltage_v: 0.8\nenergy_unit: nJ", 3, "energy_unit", "expected one of pJ, relative"),
+        ("  sram.read:", "  sram.raed:", 4, "entries.sram.raed", "did you mean 'sram.read'"),
+        ("value_pj: 2.809", "value_pj: -2.809", 5, "entries.sram.read.value_pj", "at least 0"),
+        ("value_pj: 2.809", "value_pj: 2.809 pJ", 5, "entries.sram.read.value_pj", "without a unit"),
+        ("value_pj: 2.809", "value_pj: 3.1", 5, "entries.sram.read.value_pj", "not the published 10 times 0.2809"),
+        ("value_pj: 2.809", "value_pj: 5", 5, "entries.sram.read.value_pj", "outside range_pj [1, 4]"),
+        ("value_pj: 2.809", "value: 2.809", 5, "entries.sram.read.value_pj", "missing"),
+        ("range_pj: [1, 4]", "range_pj: [4, 1]", 6, "entries.sram.read.range_pj", "above the highest"),
+        ("range_pj: [1, 4]", "range_pj: [4]", 6, "entries.sram.read.range_pj", "[lowest, highest]"),
+        ("{bank_bytes: 8192,", "{bank_byte: 8192,", 7, "entries.sram.read.reference.bank_byte", "'bank_bytes'"),
+        ("{bank_bytes: 8192, ", "{", 8, "entries.sram.read.exponents", "without its reference"),
+        ("bank_bytes: 8192", "bank_bytes: 0", 7, "entries.sram.read.reference.bank_bytes", "above 0"),
+        ("scaling: gates", "scaling: gate", 9, "entries.sram.read.published.scaling", "did you mean 'gates'"),
+        ("node_nm: 45,", "node: 45,", 9, "entries.sram.read.published.node_nm", "missing"),
+        ("    source: Horowitz, ISSCC 2014\n", "", 5, "entries.sram.read.source", "missing"),
+        ("source: Horowitz", "surce: Horowitz", 5, "entries.sram.read.source", "did you mean 'surce'"),
+        ("source: Horowitz, ISSCC 2014", "source: ' '", 10, "entries.sram.read.source", "publication"),
+        ("    stated: it drives its reader\n", "", 12, "entries.register.read", "one of 'published'"),
+        ("    value_pj: 0\n", "    value_pj: 0.5\n", 12, "entries.register.read.value_pj", "only a zero"),
+        ("stated: it drives its reader", "fitted: []", 14, "entries.register.read.fitted", "ids of the claims"),
+        ("stated: it drives its reader", "stated: yes\n    nte: x", 15, "entries.register.read.nte", "'note'"),
+    ],
+)
+def test_bad_tables(tmp_path: Path, old: str, new: str, line: int, field: str, words: str) -> None:
+    assert old in GOOD
+    path = tmp_path / "mine.yaml"
+    path.write_text(GOOD.replace(old, new, 1))
+    with pytest.raises(SpecError) as caught:
+        load_energy_table(path)
+    assert caught.value.path == str(path)
+    assert (caught.value.line, caught.value.field) == (line, field)
+    assert words in str(caught.value)
+
+
+def test_unknown_table_has_the_nearest_name() -> None:
+    with pytest.raises(SpecError, match="did you mean 'literature_16nm'"):
+        load_energy_table("literature-16m")
+
+
+def test_an_area_table_is_not_an_energy_table() -> None:
+    with pytest.raises(SpecError, match="voltage_v"):
+        load_energy_table("area_tsmc16")
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "field"),
+    [
+        ("entries: {}\n", 1, "node_nm"),
+        ("node_nm: 16\nentries:\n  sramm: {terms: [], source: x}\n", 3, "entries.sramm"),
+        (
+            "node_nm: 16\nentries:\n  sram: {terms: [{value_mm2: -1}], source: x}\n",
+            3,
+            "entries.sram.terms[0].value_mm2",
+        ),
+        ("node_nm: 16\nentries:\n  sram: {terms: [{value: 1}], source: x}\n", 3, "entries.sram.terms[0].value_mm2"),
+        ("node_nm: 16\nentries:\n  sram: {terms: []}\n", 3, "entries.sram.source"),
+        (
+            "node_nm: 16\nentries:\n  sram: {terms: [{value_mm2: 1, per: 2}], source: x}\n",
+            3,
+            "entries.sram.terms[0].per",
+        ),
+    ],
+)
+def test_bad_area_tables(tmp_path: Path, text: str, line: int, field: str) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text(text)
+    with pytest.raises(SpecError) as caught:
+        load_area_table(path)
+    assert (caught.value.path, caught.value.line, caught.value.field) == (str(path), line, field)
+
+
+# --- fitted values ----------------------------------------------------------------------------------------------------
+
+FITTED = """\
+extends: literature_16nm
+entries:
+  crossbar.transfer:
+    value_pj: 0.05
+    fitted: [F7b-crossover-dcnn]
+"""
+
+
+def test_a_table_extends_another_and_replaces_entries(tmp_path: Path) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text(FITTED)
+    table = load_energy_table(path)
+    assert table.entries["crossbar.transfer"].fitted_to == ("F7b-crossover-dcnn",)
+    assert table.entries["crossbar.transfer"].published is None
+    ratio = table.energy_pj("crossbar", "transfer", SCNN["crossbar"]) / LITERATURE.energy_pj(
+        "crossbar", "transfer", SCNN["crossbar"]
+    )
+    assert ratio == pytest.approx(0.05 / 0.04)
+    assert table.entries["sram.read"] == LITERATURE.entries["sram.read"]
+    assert (table.node_nm, table.name) == (16, "mine")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "line", "field", "words"),
+    [
+        ("0.05", "0.2", 4, "entries.crossbar.transfer.value_pj", "outside range_pj [0.02, 0.1]"),
+        ("crossbar.transfer", "crosbar.transfer", 3, "entries.crosbar.transfer", "did you mean"),
+        ("literature_16nm", "litterature_16nm", None, "energy table", "did you mean 'literature_16nm'"),
+        ("entries:", "entrys:", 1, "entries", "did you mean 'entrys'"),
+    ],
+)
+def test_bad_extensions(tmp_path: Path, old: str, new: str, line: int | None, field: str, words: str) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text(FITTED.replace(old, new, 1))
+    with pytest.raises(SpecError) as caught:
+        load_energy_table(path)
+    assert (caught.value.line, caught.value.field) == (line, field)
+    assert words in str(caught.value)
+
+
+def test_an_extension_is_not_extended(tmp_path: Path) -> None:
+    (tmp_path / "one.yaml").write_text(FITTED)
+    (tmp_path / "two.yaml").write_text("extends: one\nentries: {}\n")
+    with pytest.raises(SpecError, match="extends a table itself"):
+        load_energy_table(tmp_path / "two.yaml")
+
+
+def test_with_fitted() -> None:
+    table = LITERATURE.with_fitted("scnn", {"dram.read": 10.0}, ["F10-opt"])
+    entry = table.entries["dram.read"]
+    assert (table.name, entry.law.value, entry.fitted_to, entry.published) == ("scnn", 10.0, ("F10-opt",), None)
+    assert LITERATURE.entries["dram.read"].law.value == 8
+    with pytest.raises(SpecError, match="outside"):
+        LITERATURE.with_fitted("scnn", {"dram.read": 100.0}, ["F10-opt"])
+    with pytest.raises(SpecError, match=r"did you mean 'dram.read'"):
+        LITERATURE.with_fitted("scnn", {"dram.raed": 10.0}, ["F10-opt"])
