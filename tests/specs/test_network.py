@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from timeloop_py.specs.errors import SpecError
-from timeloop_py.specs.layer import Layer
+from timeloop_py.specs.layer import Add, Layer
 from timeloop_py.specs.library import names
 from timeloop_py.specs.network import Network, load_network, shape_network
 
@@ -40,6 +40,15 @@ def total_macs(network: Network) -> int:
         ("googlenet", 57, 1.582e9, 0.001),
         ("alexnet:all", 8, 0.7244e9, 0.001),
         ("vgg16:all", 16, 15.470e9, 0.001),
+        # torchvision's and TensorFlow-Slim's own counts
+        ("resnet18", 20, 1_813_561_344, 0),
+        ("resnet18:all", 21, 1_814_073_344, 0),
+        ("resnet50", 53, 4_087_136_256, 0),
+        ("resnet50:all", 54, 4_089_184_256, 0),
+        ("mobilenet_v1", 27, 567_716_352, 0),
+        ("mobilenet_v1:all", 28, 568_740_352, 0),
+        ("mobilenet_v2", 52, 299_494_272, 0),
+        ("mobilenet_v2:all", 53, 300_774_272, 0),
     ],
 )
 def test_layers_and_macs(name: str, layers: int, macs: float, relative_tolerance: float) -> None:
@@ -53,6 +62,35 @@ def test_weights_are_those_of_the_caffe_models() -> None:
     for name, parameters in (("alexnet:all", 60_965_224), ("vgg16:all", 138_357_544), ("googlenet:all", 6_998_552)):
         network = load_network(name)
         assert sum(layer.weights + layer.K for layer in network.layers) == parameters
+
+
+def test_weights_of_the_pruned_networks() -> None:
+    """Every layer has the weights its publication counts, and the density of those left."""
+    with (WORKLOADS / "sources" / "pruned_weights.csv").open(encoding="utf-8") as file:
+        rows = {(row["network"], row["layer"]): row for row in csv.DictReader(file)}
+    for name in ("resnet18", "resnet50", "mobilenet_v1"):
+        network = load_network(f"{name}:all")
+        assert {layer.name for layer in network.layers} == {layer for other, layer in rows if other == name}
+        for layer in network.layers:
+            row = rows[name, layer.name]
+            assert layer.weights == int(row["weights"])
+            assert layer.weight_density == pytest.approx(int(row["nonzero_weights"]) / layer.weights, abs=0.0005)
+
+
+def test_residual_and_depthwise_networks() -> None:
+    # torchvision's parameters of MobileNet-V2 without those of batch normalisation and the classifier's biases
+    assert sum(layer.weights for layer in load_network("mobilenet_v2:all").layers) == 3_504_872 - 34_112 - 1000
+    assert sum(layer.kind == "depthwise" for layer in load_network("mobilenet_v1").layers) == 13
+    assert sum(layer.kind == "depthwise" for layer in load_network("mobilenet_v2").layers) == 17
+    additions = {
+        name: sum(isinstance(operation, Add) for layer in load_network(name).layers for operation in layer.followed_by)
+        for name in ("resnet18", "resnet50", "mobilenet_v2")
+    }
+    assert additions == {"resnet18": 8, "resnet50": 16, "mobilenet_v2": 10}
+    resnet = load_network("resnet50")
+    assert resnet.inputs["layer2.0.downsample.0"] == resnet.inputs["layer2.0.conv1"] == ("layer1.2.conv3",)
+    assert resnet.layer("layer2.0.downsample.0").output_density == 1.0
+    assert resnet.layer("layer4.2.conv3").stored_plane == (1, 1)
 
 
 def test_largest_weights_of_table_1() -> None:
