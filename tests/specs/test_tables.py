@@ -220,12 +220,13 @@ def test_area_never_falls(component_class: str, factor: float, data: st.DataObje
     assert after >= before > 0
 
 
-def test_an_access_of_a_double_buffered_array_touches_one_half() -> None:
-    double = {**SCNN["latch_array"], "sets": 2}
-    half = {**SCNN["latch_array"], "capacity_bytes": 3072}
-    read = LITERATURE.energy_pj("latch_array", "read", double)
-    assert read == pytest.approx(LITERATURE.energy_pj("latch_array", "read", half))
-    assert AREA.area_mm2("latch_array", double) == AREA.area_mm2("latch_array", SCNN["latch_array"])
+@pytest.mark.parametrize("component_class", ["sram", "latch_array"])
+def test_an_access_of_a_double_buffered_array_touches_one_half(component_class: str) -> None:
+    whole: dict[str, float] = {"capacity_bytes": 6144, "width_bits": 24, "banks": 2}
+    double = {**whole, "sets": 2}
+    read = LITERATURE.energy_pj(component_class, "read", double)
+    assert read == pytest.approx(LITERATURE.energy_pj(component_class, "read", {**whole, "capacity_bytes": 3072}))
+    assert AREA.area_mm2(component_class, double) == AREA.area_mm2(component_class, whole)
 
 
 # --- SCNN, ISCA 2017, Tables III and IV -------------------------------------------------------------------------------

@@ -38,8 +38,8 @@ class ComponentClass:
 
 
 COMPONENT_CLASSES: Mapping[str, ComponentClass] = {
-    "sram": ComponentClass(("read", "write"), ("capacity_bytes", "width_bits"), {"banks": 1.0}),
     # `sets`: copies of which an access touches one (2: double buffering); `capacity_bytes` counts all of them
+    "sram": ComponentClass(("read", "write"), ("capacity_bytes", "width_bits"), {"banks": 1.0, "sets": 1.0}),
     "latch_array": ComponentClass(("read", "write"), ("capacity_bytes", "width_bits"), {"banks": 1.0, "sets": 1.0}),
     "register": ComponentClass(("read", "write"), ("width_bits",)),
     "multiplier": ComponentClass(("multiply", "gated"), ("width_bits",)),
@@ -82,8 +82,7 @@ def describe_component(
     optional = {name: value for name, value in known.optional.items() if value is not None}
     full = {**optional, **(defaults or {}), **attributes}
     if "capacity_bytes" in full:
-        arrays = full["banks"] * full.get("sets", 1.0)
-        full["bank_bytes"] = full["capacity_bytes"] / arrays
+        full["bank_bytes"] = full["capacity_bytes"] / (full["banks"] * full["sets"])
         full["columns"] = full["width_bits"] * full["banks"]
     if "crosspoint_um2" in full:
         side_mm = math.sqrt(full["crosspoint_um2"] * full["width_bits"]) * 1e-3
