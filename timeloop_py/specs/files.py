@@ -71,7 +71,9 @@ class Value:
     def choice(self, choices: Sequence[str]) -> str:
         text = self.text()
         if text not in choices:
-            raise self.error(f"unknown value {text!r}: expected one of {', '.join(choices)}{nearest(text, choices)}")
+            hint = nearest(text, choices)
+            close = hint if "did you mean" in hint else ""
+            raise self.error(f"unknown value {text!r}: expected one of {', '.join(choices)}{close}")
         return text
 
     def items(self) -> tuple[Value, ...]:

@@ -206,5 +206,7 @@ def _shape_layer(text: str, section: Section) -> Layer:
     )
     for plane, out, given in (("W", "P", outputs["P"]), ("H", "Q", outputs["Q"])):
         if given is not None and given != getattr(layer, out):
-            raise section.error(f"{plane} = {getattr(layer, plane)} gives {out} = {getattr(layer, out)}", out)
+            raise section.error(
+                f"{plane} = {getattr(layer, plane)} gives {out} = {getattr(layer, out)}, not {given}", out
+            )
     return layer

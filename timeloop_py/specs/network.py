@@ -79,7 +79,7 @@ def load_network(name_or_path: str | Path) -> Network:
 
     A name alone is the file's subset ``default`` (every layer where the file has none), ``name:all`` every layer.
     Missing output densities become the input density of the layers that read the output, or the layer's own input
-    density where none does (MODEL.md, section 1). Unknown names, cycles and planes or channels that do not fit along
+    density where none does. Unknown names, cycles and planes or channels that do not fit along
     an edge are SpecErrors at the line of the reading layer.
     """
     text = str(name_or_path)
