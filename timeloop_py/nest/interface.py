@@ -104,6 +104,8 @@ class Interface:
         between = [loop for loop in self.nest.spatial(self.parent, self.depth) if loop.dim in rank.dims]
         if copies is Copies.ALL:
             return above * product(loop.bound for loop in between)
+        if rank.entries is not None:
+            return above * product(loop.bound for loop in between)
         coefficient = {term.dim: term.coefficient for term in rank.terms}
         return above * touched_positions(
             [loop.bound for loop in between], [loop.step * coefficient[loop.dim] for loop in between]
@@ -190,6 +192,8 @@ class Interface:
     def _positions(self, rank: Rank, coefficients: Sequence[int], joint: tuple[Move, ...]) -> tuple[Number, Number]:
         sizes_from = [move.size_from for move in joint]
         sizes_to = [move.size_to for move in joint]
+        if rank.entries is not None:  # a whole tile that never moves: the checks of the lowering see to that
+            return rank.entries, rank.entries
         if rank.clip is not None:
             base_from = sum(c * (move.base_from or 0) for c, move in zip(coefficients, joint, strict=True))
             base_to = base_from + sum(c * move.shift for c, move in zip(coefficients, joint, strict=True))
@@ -220,7 +224,9 @@ class Interface:
         loops = [of_dim(self.temporal, dim) for dim in rank.dims]
         total: Number = 0
         for offset in self.offsets(rank, copies):
-            if len(rank.dims) == 1 and rank.clip is None:
+            if rank.entries is not None:
+                total = total + offset.weight * rank.entries
+            elif len(rank.dims) == 1 and rank.clip is None:
                 total = total + offset.weight * _held(tiles[0], loops[0], offset.room[0])
             elif rank.clip is None and not self.nest.imperfect_dims.intersection(rank.dims):
                 counts = [*tiles, *(loop.bound for group in loops for loop in group)]

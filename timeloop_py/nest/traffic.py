@@ -110,6 +110,9 @@ def tile_words(nest: Nest, tensor: Tensor, depth: int) -> Number:
     """Words of the largest tile of ``tensor`` below the first ``depth`` loops, clipping left aside."""
     words: Number = 1
     for rank in tensor.ranks:
+        if rank.entries is not None:
+            words = words * rank.entries
+            continue
         size = touched_positions(
             [nest.clipped_tile(depth, term.dim) for term in rank.terms],
             [term.coefficient for term in rank.terms],

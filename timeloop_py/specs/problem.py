@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -21,10 +22,15 @@ class Rank:
 
     ``clip`` keeps positions inside ``[clip[0], clip[1])``: what falls outside exists nowhere and is
     neither stored nor moved (the partial sums an input-centric nest computes beyond the output plane).
+
+    ``entries`` makes it a scattered rank: positions follow from coordinates of compressed data and not from loop
+    indices. Every point has a position of its own, and a tile that holds all points of the rank's dimensions has
+    ``entries`` positions (a number, an array or a symbol); smaller tiles have no defined size.
     """
 
     terms: tuple[Term, ...]
     clip: tuple[int, int] | None = None
+    entries: Any = None
 
     @property
     def dims(self) -> tuple[str, ...]:

@@ -1,0 +1,131 @@
+"""Lowering: a layer and a dataflow become loop nests with trip counts filled in.
+
+A template (``specs/dataflow.py``) names its trip counts; here they get values. Where operands are compressed the
+counts of vectors are expectations over the zeros, and a lane loop's bound is the mean number of filled lanes, so that
+vectors times lanes are exactly the expected non-zeros. Every PE of a pass runs the same nest with a tile of its own:
+bounds that differ between PEs are means over the PEs that have work, which is exact for counts linear in them.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from timeloop_py.nest.tiling import AxisTiles, PlanarTiling, classes, tile_plane
+from timeloop_py.numbers.operations import Number
+from timeloop_py.specs.architecture import Architecture
+from timeloop_py.specs.dataflow import Template, TemplateLoop
+from timeloop_py.specs.layer import Layer
+from timeloop_py.specs.mapping import Loop, Node, Store
+from timeloop_py.specs.mapping import Mapping as LoopMapping
+from timeloop_py.specs.problem import Problem, Rank, Tensor, Term
+
+
+@dataclass(frozen=True)
+class Block:
+    """One parity of a pass: the work of an (output-channel group, channel) pair.
+
+    ``taps`` filter positions; ``sizes`` positions of the tile per PE class; ``pairs`` (position, tap) pairs of all
+    PEs whose output exists.
+    """
+
+    taps: int
+    sizes: tuple[int, ...]
+    pairs: int
+
+
+@dataclass(frozen=True)
+class Pass:
+    """Equal temporal passes: ``count`` of them, PEs in classes of equal tiles (``pe_counts``), blocks per parity.
+
+    ``written`` and ``owned`` are output positions that PEs update and keep, per output channel; what is written and
+    not owned are halos. ``largest_tile``: positions of the busiest PE over all parities.
+    """
+
+    count: int
+    pe_counts: tuple[int, ...]
+    blocks: tuple[Block, ...]
+    written: int
+    owned: int
+    output_tile: int
+    largest_tile: int
+
+    @property
+    def busy_pes(self) -> int:
+        """PEs with at least one position."""
+        sizes = [sum(block.sizes[index] for block in self.blocks) for index in range(len(self.pe_counts))]
+        return sum(count for count, size in zip(self.pe_counts, sizes, strict=True) if size)
+
+
+@dataclass(frozen=True)
+class LoweredLayer:
+    """A layer on a PE grid: its passes, and output-channel groups as (channels, how many groups)."""
+
+    tiling: PlanarTiling
+    passes: tuple[Pass, ...]
+    groups: tuple[tuple[int, int], ...]
+
+
+def lower_layer(architecture: Architecture, layer: Layer) -> LoweredLayer:
+    """Tile a layer over an accelerator. SpecError where the architecture has no dataflow or the layer cannot fit."""
+    parameters, flow = architecture.require_accelerator()
+    tiling = tile_plane(layer, flow, parameters.pe_x, parameters.pe_y, parameters.accumulator_words)
+    distinct = Counter((x, y) for x in tiling.x for y in tiling.y)
+    passes = tuple(_pass(x, y, count * layer.N) for (x, y), count in distinct.items())
+    full, rest = divmod(layer.output_channels_per_group, tiling.group)
+    groups = tuple((channels, count) for channels, count in ((tiling.group, full), (rest, 1)) if channels and count)
+    return LoweredLayer(tiling, passes, groups)
+
+
+def _pass(x: AxisTiles, y: AxisTiles, count: int) -> Pass:
+    columns = classes(tuple(parity.sizes for parity in x.parities))
+    rows = classes(tuple(parity.sizes for parity in y.parities))
+    grid = [(column, row) for column in columns for row in rows]
+    blocks = tuple(
+        Block(
+            taps=x_parity.taps * y_parity.taps,
+            sizes=tuple(column[0][i] * row[0][j] for column, row in grid),
+            pairs=sum(x_parity.pairs) * sum(y_parity.pairs),
+        )
+        for i, x_parity in enumerate(x.parities)
+        for j, y_parity in enumerate(y.parities)
+    )
+    return Pass(
+        count=count,
+        pe_counts=tuple(column[1] * row[1] for column, row in grid),
+        blocks=blocks,
+        written=sum(x.written) * sum(y.written),
+        owned=sum(x.owned) * sum(y.owned),
+        output_tile=x.output_extent * y.output_extent,
+        largest_tile=max(sum(column[0]) * sum(row[0]) for column, row in grid),
+    )
+
+
+def build_nest(
+    template: Template, trip_counts: Mapping[str, Number], output_entries: Number
+) -> tuple[Problem, LoopMapping]:
+    """The template with its trip counts: numbers, arrays over many layers and densities, or symbols.
+
+    ``output_entries`` are the partial sums of one output-channel group in one PE, halos included.
+    """
+    nodes: list[Node] = []
+    dims: dict[str, Number] = {}
+    for node in template.nodes:
+        if isinstance(node, TemplateLoop):
+            dims[node.dim] = trip_counts[node.trip_count]
+            nodes.append(Loop(node.dim, trip_counts[node.trip_count], node.kind))
+        else:
+            nodes.append(Store(node.component, node.tensor))
+    tensors = tuple(
+        Tensor(
+            name=tensor,
+            ranks=tuple(
+                Rank(tuple(Term(dim) for dim in rank.dims), entries=output_entries if rank.scatter else None)
+                for rank in ranks
+            ),
+            is_output=tensor == "Outputs",
+        )
+        for tensor, ranks in template.ranks
+    )
+    return Problem(dims, tensors), LoopMapping(tuple(nodes))

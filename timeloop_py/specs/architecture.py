@@ -1,0 +1,257 @@
+"""Architectures: what hardware there is, in components or in a storage hierarchy, and the dataflow it runs.
+
+Two kinds of file share one type. An *accelerator* has ``parameters`` (PE grid, vector lengths, RAM sizes),
+``components`` priced by an energy and an area table, and a ``dataflow`` that lowers every layer onto it. A *hierarchy*
+has ``levels`` with energies of their own, as in case files; its mappings come from a file or from the mapper.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from timeloop_py.specs.dataflow import Dataflow, load_dataflow_section
+from timeloop_py.specs.errors import SpecError, nearest
+from timeloop_py.specs.files import Scalar, Section, Value, load_value
+from timeloop_py.specs.hierarchy import CountingOptions, Hierarchy
+from timeloop_py.specs.hierarchy_file import parse_counting_options, parse_hierarchy
+from timeloop_py.specs.library import find
+from timeloop_py.specs.overrides import merged, override, with_parameters
+from timeloop_py.specs.tables import COMPONENT_CLASSES, describe_component
+
+
+@dataclass(frozen=True)
+class Parameters:
+    """Sizes of a planar-tiled accelerator. ``F``, ``I``: weights and activations of a vector.
+
+    RAM sizes are bytes per PE. A double-buffered accumulator has two halves of ``banks * entries``.
+    """
+
+    pe_x: int
+    pe_y: int
+    F: int
+    I: int  # noqa: E741 - the paper's name for the activation vector
+    accumulator_banks: int
+    accumulator_entries: int
+    input_ram_bytes: int
+    output_ram_bytes: int
+    weight_buffer_bytes: int
+    word_bits: int = 16
+    index_bits: int = 4
+    accumulator_bits: int = 24
+    #: input and output activations share one RAM, whose size is the sum
+    shared_activation_ram: bool = False
+
+    @property
+    def processing_elements(self) -> int:
+        return self.pe_x * self.pe_y
+
+    @property
+    def multipliers_per_pe(self) -> int:
+        return self.F * self.I
+
+    @property
+    def multipliers(self) -> int:
+        """Multipliers of the chip."""
+        return self.processing_elements * self.multipliers_per_pe
+
+    @property
+    def accumulator_words(self) -> int:
+        """Partial sums that one PE holds per output-channel group."""
+        return self.accumulator_banks * self.accumulator_entries
+
+
+@dataclass(frozen=True)
+class Component:
+    """``count`` equal parts of the chip, priced by class and attributes.
+
+    ``events_per_cycle``: accesses one of them serves per cycle, None where it never limits. ``part_of`` names the
+    component whose area it is already in.
+    """
+
+    name: str
+    component_class: str
+    attributes: Mapping[str, float]
+    count: int = 1
+    events_per_cycle: float | None = None
+    part_of: str | None = None
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """An accelerator or a hierarchy, as loaded. ``digest`` is the SHA-256 of its file's text."""
+
+    name: str
+    description: str = ""
+    source: str = ""
+    clock_ghz: float = 1.0
+    path: str | None = None
+    digest: str = ""
+    parameters: Parameters | None = None
+    components: Mapping[str, Component] = field(default_factory=dict)
+    dataflow: Dataflow | None = None
+    energy_table: str | None = None
+    area_table: str | None = None
+    hierarchy: Hierarchy | None = None
+    options: CountingOptions = field(default_factory=CountingOptions)
+    #: mapping constraints as written, read by the mapper
+    constraints: Value | None = None
+
+    @property
+    def is_accelerator(self) -> bool:
+        """True where a dataflow lowers layers onto it."""
+        return self.dataflow is not None
+
+    def require_accelerator(self) -> tuple[Parameters, Dataflow]:
+        """Parameters and dataflow; SpecError where the architecture has none."""
+        if self.parameters is None or self.dataflow is None:
+            raise SpecError(
+                "the architecture has no dataflow of its own: give a mapping, or search for one",
+                path=self.path,
+                field="dataflow",
+            )
+        return self.parameters, self.dataflow
+
+
+def load_architecture(
+    name_or_path: str | Path, settings: Sequence[tuple[str, Scalar]] = (), name: str | None = None
+) -> Architecture:
+    """A shipped architecture by name, or one from a YAML file.
+
+    ``settings`` are ``(dotted path, value)`` overrides of any field of the file. SpecError names file, line and field
+    of what is wrong.
+    """
+    path = find("arch_specs", name_or_path)
+    value = _extended(load_value(path))
+    for dotted, new in settings:
+        value = override(value, dotted.split("."), new, dotted)
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    return parse_architecture(value, name or path.stem, str(path), digest)
+
+
+def _extended(value: Value) -> Value:
+    """The file laid over the one it ``extends``, if any."""
+    base = value.section().value("extends")
+    if base is None:
+        return value
+    try:
+        below = load_value(find("arch_specs", base.text()))
+    except SpecError as error:
+        raise base.error(error.message) from None
+    if "extends" in below.section():
+        raise base.error(f"{base.text()!r} extends another file itself: extend that one")
+    entries = {key: entry for key, entry in value.section().entries.items() if key != "extends"}
+    section = value.section()
+    return merged(below, replace(value, data=Section(entries, section.path, section.line, section.field)))
+
+
+def parse_architecture(value: Value, name: str, path: str | None, digest: str = "") -> Architecture:
+    """The architecture of a parsed file."""
+    parameters_value = value.section().entries.get("parameters")
+    parameters: Parameters | None = None
+    if parameters_value is not None:
+        scalars = {
+            key: entry.data
+            for key, entry in parameters_value.section().entries.items()
+            if isinstance(entry.data, (int, float))
+        }
+        parameters = _parameters(parameters_value.section())
+        value = with_parameters(value, scalars)
+    section = value.section()
+    section.value("parameters")
+    dataflow_section = section.section("dataflow", None)
+    levels = section.value("levels")
+    architecture = Architecture(
+        name=section.text("name", name).replace("-", "_"),
+        description=section.text("description", ""),
+        source=section.text("source", ""),
+        clock_ghz=section.number("clock_ghz", 1.0, above=0),
+        path=path,
+        digest=digest,
+        parameters=parameters,
+        components=_components(section.section("components", None)),
+        dataflow=None if dataflow_section is None else load_dataflow_section(dataflow_section),
+        energy_table=section.text("energy_table", None),
+        area_table=section.text("area_table", None),
+        hierarchy=None if levels is None else parse_hierarchy(levels),
+        options=parse_counting_options(section.section("options", None)),
+        constraints=section.value("constraints"),
+    )
+    section.finish()
+    if (architecture.dataflow is None) == (architecture.hierarchy is None):
+        raise section.error("expected either a dataflow with parameters and components, or levels of a hierarchy")
+    if architecture.dataflow is not None:
+        _check_accelerator(architecture, section)
+    return architecture
+
+
+def _check_accelerator(architecture: Architecture, section: Section) -> None:
+    if architecture.parameters is None:
+        raise section.error("missing: a dataflow needs the sizes of the accelerator", "parameters")
+    for key in ("energy_table", "area_table"):
+        if getattr(architecture, key) is None:
+            raise section.error("missing: expected the name of a table or a path", key)
+    assert architecture.dataflow is not None
+    stored = {node.component for node in architecture.dataflow.template.nodes if hasattr(node, "component")}
+    for component in sorted(stored):
+        if component not in architecture.components:
+            raise section.error(
+                f"the dataflow {architecture.dataflow.name} stores tensors in {component!r}: describe that component"
+                f"{nearest(component, architecture.components)}",
+                "components",
+            )
+
+
+def _parameters(section: Section) -> Parameters:
+    sizes = {
+        key: section.integer(key, minimum=1)
+        for key in (
+            "pe_x",
+            "pe_y",
+            "F",
+            "I",
+            "accumulator_banks",
+            "accumulator_entries",
+            "input_ram_bytes",
+            "output_ram_bytes",
+            "weight_buffer_bytes",
+        )
+    }
+    parameters = Parameters(
+        **sizes,
+        word_bits=section.integer("word_bits", 16, minimum=1),
+        index_bits=section.integer("index_bits", 4, minimum=0),
+        accumulator_bits=section.integer("accumulator_bits", 24, minimum=1),
+        shared_activation_ram=section.boolean("shared_activation_ram", False),
+    )
+    section.finish()
+    return parameters
+
+
+def _components(section: Section | None) -> dict[str, Component]:
+    if section is None:
+        return {}
+    found = {}
+    for name in section:
+        entry = section.section(name)
+        component_class = entry.choice("class", tuple(COMPONENT_CLASSES))
+        known = COMPONENT_CLASSES[component_class].attributes
+        attributes = {key: entry.number(key, above=0) for key in known if key in entry}
+        try:
+            describe_component(component_class, attributes)
+        except SpecError as error:
+            raise entry.error(error.message, (error.field or "").split(".")[-1] or None) from None
+        found[name] = Component(
+            name=name,
+            component_class=component_class,
+            attributes=attributes,
+            count=entry.integer("count", 1, minimum=1),
+            events_per_cycle=entry.number("events_per_cycle", None, above=0),
+            part_of=entry.text("part_of", None),
+        )
+        if found[name].part_of not in (None, *section):
+            raise entry.error(f"unknown component{nearest(str(found[name].part_of), section)}", "part_of")
+        entry.finish()
+    return found

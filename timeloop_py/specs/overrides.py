@@ -1,0 +1,87 @@
+"""Changes to a parsed file before it is read: ``--set`` overrides and named parameters."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from math import prod
+
+from timeloop_py.specs.errors import SpecError, nearest
+from timeloop_py.specs.files import Scalar, Section, Value
+
+
+def override(value: Value, path: Sequence[str], new: Scalar, named: str) -> Value:
+    """A copy of ``value`` in which the field at ``path`` holds ``new``.
+
+    The field must be one that the section names, or stands in a section that is there (so that a default can
+    be overridden). ``named`` is how the user wrote it; errors call it so.
+    """
+    if not path:
+        return replace(value, data=new, path=f"--set {named}", line=1)
+    section = value.data
+    if isinstance(section, tuple):
+        index = _index(section, path[0], named)
+        items = list(section)
+        items[index] = override(items[index], path[1:], new, named)
+        return replace(value, data=tuple(items))
+    if not isinstance(section, Section):
+        raise SpecError(f"{value.field!r} is not a section", path=f"--set {named}", field=path[0])
+    child = section.entries.get(path[0])
+    if child is None:
+        if len(path) > 1:
+            hint = nearest(path[0], section.entries)
+            raise SpecError(f"no section {path[0]!r}{hint}", path=f"--set {named}", field=path[0])
+        field = ".".join(part for part in (section.field, path[0]) if part)
+        child = Value(None, f"--set {named}", 1, field)
+    entries = {**section.entries, path[0]: override(child, path[1:], new, named)}
+    return replace(value, data=Section(entries, section.path, section.line, section.field))
+
+
+def _index(items: Sequence[Value], key: str, named: str) -> int:
+    """An item of a list by position, or by its ``name``."""
+    if key.isdigit() and int(key) < len(items):
+        return int(key)
+    names = {
+        str(item.data.entries["name"].data): position
+        for position, item in enumerate(items)
+        if isinstance(item.data, Section) and "name" in item.data
+    }
+    if key not in names:
+        raise SpecError(f"no item {key!r}{nearest(key, names)}", path=f"--set {named}", field=key)
+    return names[key]
+
+
+def merged(below: Value, above: Value) -> Value:
+    """``above`` laid over ``below``: sections key by key, anything else replaced."""
+    if not (isinstance(below.data, Section) and isinstance(above.data, Section)):
+        return above
+    entries = dict(below.data.entries)
+    for key, value in above.data.entries.items():
+        entries[key] = merged(entries[key], value) if key in entries else value
+    section = above.data
+    return replace(above, data=Section(entries, section.path, section.line, section.field))
+
+
+def with_parameters(value: Value, parameters: Mapping[str, Scalar]) -> Value:
+    """A copy in which every text that is a parameter's name became its value.
+
+    ``{product: [a, b, 2]}`` becomes the product of its entries. Nothing else is computed.
+    """
+    data = value.data
+    if isinstance(data, str) and data in parameters:
+        return replace(value, data=parameters[data])
+    if isinstance(data, tuple):
+        return replace(value, data=tuple(with_parameters(item, parameters) for item in data))
+    if isinstance(data, Section):
+        if list(data.entries) == ["product"]:
+            factors = with_parameters(data.entries["product"], parameters).items()
+            return replace(value, data=prod(_factor(factor, parameters) for factor in factors))
+        entries = {key: with_parameters(child, parameters) for key, child in data.entries.items()}
+        return replace(value, data=Section(entries, data.path, data.line, data.field))
+    return value
+
+
+def _factor(value: Value, parameters: Mapping[str, Scalar]) -> int:
+    if isinstance(value.data, str):
+        raise value.error(f"unknown parameter {value.data!r}{nearest(value.data, parameters)}")
+    return value.integer(minimum=1)
