@@ -4,8 +4,10 @@ import json
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from timeloop_py.specs.case import LevelSparsity, RankFormat, SparseAction, TensorFormat, load_case
+from timeloop_py.specs.case import Case, LevelSparsity, RankFormat, SparseAction, TensorFormat, load_case, parse_case
 from timeloop_py.specs.errors import SpecError
 from timeloop_py.specs.files import parse_value
 from timeloop_py.specs.hierarchy import CountingOptions
@@ -170,3 +172,36 @@ def test_a_bad_case_is_named(tmp_path: Path, old: str, new: str, line: int, fiel
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(SpecError, match="file not found"):
         load_case(tmp_path / "none.json")
+
+
+JUNK: st.SearchStrategy[object] = st.sampled_from(
+    [None, True, -1, 0, 3, 0.5, 1e300, "", "P", "DRAM", "Weights", [], [[]], {}, {"P": 2}, ["P", 2]]
+)
+
+
+def damage(data: st.DataObject, plain: object) -> object:
+    """The same tree with one value replaced, removed or doubled."""
+    if isinstance(plain, (dict, list)) and plain and data.draw(st.integers(0, 5)):
+        keys = list(plain) if isinstance(plain, dict) else list(range(len(plain)))
+        key = data.draw(st.sampled_from(keys))
+        copy = plain.copy()
+        if not data.draw(st.integers(0, 9)):
+            del copy[key]
+        elif isinstance(copy, list) and not data.draw(st.integers(0, 9)):
+            copy.insert(key, copy[key])
+        else:
+            copy[key] = damage(data, copy[key])
+        return copy
+    return data.draw(JUNK)
+
+
+@given(st.data(), st.sampled_from(CASES))
+def test_a_damaged_case_is_refused_with_its_place_or_is_a_case(data: st.DataObject, path: Path) -> None:
+    text = json.dumps(damage(data, json.loads(path.read_text(encoding="utf-8"))), indent=1)
+    places: list[tuple[str | None, int | None]] = []
+    try:
+        assert isinstance(parse_case(parse_value(text, "damaged.json", is_json=True).section()), Case)
+    except SpecError as error:
+        places.append((error.path, error.line))
+    lines = range(1, text.count("\n") + 2)
+    assert all(name == "damaged.json" and line in lines for name, line in places)
