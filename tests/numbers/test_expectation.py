@@ -12,6 +12,7 @@ from scipy.special import ndtr
 from scipy.stats import binom
 
 from timeloop_py.numbers.expectation import (
+    ceiling_moments,
     expected_ceiling,
     expected_ceiling_squared,
     expected_maximum_normal,
@@ -153,10 +154,11 @@ def test_maximum_of_ceilings_is_the_sum_over_the_distribution(seed):
 
 
 def test_maximum_of_ceilings_broadcasts_and_is_exact_where_dense():
-    table = expected_maximum_of_ceilings([[5, 9], [12, 0]], [3, 2], np.array([[0.4], [1.0]]), 4)
+    table = expected_maximum_of_ceilings([[[5, 9]], [[12, 0]]], [3, 2], np.array([0.4, 1.0])[:, None], 4)
     assert table.shape == (2, 2)
-    np.testing.assert_array_equal(table[1], [3, 3])
+    np.testing.assert_array_equal(table[:, 1], [3, 3])
     assert table[0, 0] == expected_maximum_of_ceilings([5, 9], [3, 2], 0.4, 4)
+    assert table[0, 0] == expected_maximum_of_ceilings([[5], [9]], [[3], [2]], [[0.4], [0.4]], 4, axis=0)[0]
 
 
 def test_one_member_alone_is_its_own_maximum():
@@ -196,6 +198,18 @@ class TestSymbolicFace:
         assert expected_ceiling(n, 1, 4) == variance_of_ceiling(n, 1, 4) + sympy.ceiling(n / 4)
         assert expected_ceiling(n, p, 1) == n * p
         assert probability_empty(n, p) == (1 - p) ** n
+
+    def test_sequences_with_a_symbol_give_arrays_of_formulas(self):
+        import sympy
+
+        p = sympy.symbols("p", positive=True)
+        mean, variance = ceiling_moments([3, 9], p, 4)
+        assert mean.shape == variance.shape == (2,)
+        numbers = ceiling_moments(np.array([3, 9]), 0.3, 4)
+        for formulas, values in zip((mean, variance), numbers, strict=True):
+            np.testing.assert_allclose([float(formula.subs(p, 0.3).evalf()) for formula in formulas], values)
+        assert list(probability_empty([1, 2], p)) == [1 - p, (1 - p) ** 2]
+        assert list(expected_ceiling([0, 5], p, 1)) == [0, 5 * p]
 
     @pytest.mark.parametrize("function", [expected_ceiling, expected_ceiling_squared])
     def test_sum_and_derivative_of_a_ceiling(self, function):

@@ -34,8 +34,8 @@ def probability_empty(n: Number, density: Number) -> Any:
 
     Parameters broadcast. ``n`` is a count of positions (0 gives 1), ``density`` lies in [0, 1].
     """
-    if is_symbolic(n, density):
-        return (1 - density) ** n
+    if _any_symbolic(n, density):
+        return (1 - np.asarray(density, dtype=object)) ** np.asarray(n, dtype=object)
     count, p = np.broadcast_arrays(np.asarray(n, dtype=float), np.asarray(density, dtype=float))
     with np.errstate(divide="ignore", invalid="ignore"):
         empty = np.exp(count * np.log1p(-p))
@@ -55,11 +55,7 @@ def expected_ceiling(n: Number, density: Number, lanes: Number) -> Any:
     Parameters broadcast: ``n`` whole counts of positions (0 gives 0), ``density`` in [0, 1] (1 gives exactly
     ``ceil(n/lanes)``), ``lanes`` whole and positive. Gives vectors (a float, an expectation).
     """
-    if is_symbolic(n, density, lanes):
-        from timeloop_py.numbers import expectation_symbolic
-
-        return expectation_symbolic.ExpectedCeiling(n, density, lanes)
-    return _over_lanes(_ceiling_moments, n, density, lanes)[0][()]
+    return ceiling_moments(n, density, lanes)[0]
 
 
 def variance_of_ceiling(n: Number, density: Number, lanes: Number) -> Any:
@@ -68,22 +64,29 @@ def variance_of_ceiling(n: Number, density: Number, lanes: Number) -> Any:
     Parameters as in :func:`expected_ceiling`. With ``r = (-B) mod F`` it is
     ``(Var B + 2 Cov(B, r) + Var r) / F^2``, where ``Cov(B, r) = n*p*(1-p) * sum_k phi_k^(n-1)``.
     """
-    if is_symbolic(n, density, lanes):
-        from timeloop_py.numbers import expectation_symbolic
-
-        mean = expectation_symbolic.ExpectedCeiling(n, density, lanes)
-        return expectation_symbolic.ExpectedCeilingSquared(n, density, lanes) - mean**2
-    return _over_lanes(_ceiling_moments, n, density, lanes)[1][()]
+    return ceiling_moments(n, density, lanes)[1]
 
 
 def expected_ceiling_squared(n: Number, density: Number, lanes: Number) -> Any:
     """``E[ceil(B / lanes)^2]``. Parameters as in :func:`expected_ceiling`."""
-    if is_symbolic(n, density, lanes):
+    if _any_symbolic(n, density, lanes):
         from timeloop_py.numbers import expectation_symbolic
 
-        return expectation_symbolic.ExpectedCeilingSquared(n, density, lanes)
-    mean, variance = _over_lanes(_ceiling_moments, n, density, lanes)
-    return (variance + mean * mean)[()]
+        return np.frompyfunc(expectation_symbolic.ExpectedCeilingSquared, 3, 1)(n, density, lanes)
+    mean, variance = ceiling_moments(n, density, lanes)
+    return variance + mean * mean
+
+
+def ceiling_moments(n: Number, density: Number, lanes: Number) -> tuple[Any, Any]:
+    """Mean and variance of ``ceil(B / lanes)`` in one pass; see the functions above."""
+    if _any_symbolic(n, density, lanes):
+        from timeloop_py.numbers import expectation_symbolic
+
+        expected = np.frompyfunc(expectation_symbolic.ExpectedCeiling, 3, 1)(n, density, lanes)
+        squared = np.frompyfunc(expectation_symbolic.ExpectedCeilingSquared, 3, 1)(n, density, lanes)
+        return expected, squared - expected**2
+    mean, variance = _over_lanes(n, density, lanes)
+    return mean[()], variance[()]
 
 
 def expected_maximum_normal(means: Number, deviations: Number, counts: Number, axis: int = -1) -> Any:
@@ -125,53 +128,56 @@ def expected_maximum_normal(means: Number, deviations: Number, counts: Number, a
     return result.reshape(batch)[()]
 
 
-def expected_maximum_of_ceilings(sizes: Number, counts: Number, density: Number, lanes: Number) -> Any:
+def expected_maximum_of_ceilings(sizes: Number, counts: Number, density: Number, lanes: Number, axis: int = -1) -> Any:
     """``E[max over members of ceil(B / lanes)]`` from the exact discrete distribution.
 
     Parameters
     ----------
-    sizes, counts : arrays whose last axis runs over classes
-        Class ``i`` has ``counts[i]`` members, each with ``B ~ Binomial(sizes[i], density)`` of its own. Classes
-        with count 0 do not exist.
-    density, lanes : arrays that broadcast with the leading axes of ``sizes``
-        Density in [0, 1], whole lanes.
+    sizes, counts, density, lanes : arrays, broadcast together
+        Class ``i`` has ``counts[i]`` members, each with ``B ~ Binomial(sizes[i], density[i])`` of its own, packed in
+        vectors of ``lanes[i]``. Classes with count 0 do not exist. Density in [0, 1], whole sizes and lanes.
+    axis : int
+        The axis that runs over classes; it is reduced, all others are batches.
 
-    Sums ``P(max > t) = 1 - prod_i P(B_i <= t*lanes)^c_i`` over t. Gives vectors, shaped like the leading axes.
-    The symbolic face takes sequences (one entry per class) for ``sizes`` and ``counts``.
+    Sums ``P(max > t) = 1 - prod_i P(B_i <= t*lanes_i)^c_i`` over t. Gives vectors (a float, an expectation).
+    The symbolic face takes sequences (one entry per class) for ``sizes`` and ``counts`` and no other axes.
     """
-    if _any_symbolic(sizes, counts, (density, lanes)):
+    if _any_symbolic(sizes, counts, density, lanes):
         from timeloop_py.numbers import expectation_symbolic
 
         return expectation_symbolic.expected_maximum_of_ceilings(sizes, counts, density, lanes)
-    size, count = np.broadcast_arrays(np.asarray(sizes, dtype=float), np.asarray(counts, dtype=float))
-    p, width = np.asarray(density, dtype=float), np.asarray(lanes, dtype=float)
-    batch = np.broadcast_shapes(size.shape[:-1], p.shape, width.shape)
-    classes = size.shape[-1]
-    size = np.broadcast_to(np.where(count > 0, size, 0.0), (*batch, classes)).reshape(-1, classes)
-    count = np.broadcast_to(count, (*batch, classes)).reshape(-1, classes)
-    p = np.broadcast_to(p, batch).reshape(-1, 1)
-    width = np.broadcast_to(width, batch).reshape(-1, 1)
-    return _maximum_of_ceilings(size, count, p, width).reshape(batch)[()]
+    size, count, p, width = (
+        np.moveaxis(values, axis, -1)
+        for values in np.broadcast_arrays(
+            *(np.asarray(value, dtype=float) for value in (sizes, counts, density, lanes))
+        )
+    )
+    flat = (values.reshape(-1, size.shape[-1]) for values in (np.where(count > 0, size, 0.0), count, p, width))
+    return _maximum_of_ceilings(*flat).reshape(size.shape[:-1])[()]
 
 
-def _any_symbolic(*sequences: Number) -> bool:
-    """Whether a list or tuple among the arguments holds a symbol (arrays hold none)."""
-    return any(isinstance(entries, (list, tuple)) and is_symbolic(*entries) for entries in sequences)
+def _any_symbolic(*arguments: Number) -> bool:
+    """Whether an argument is a symbol, or a sequence or object array that holds one."""
+    return any(
+        is_symbolic(argument)
+        or (isinstance(argument, (list, tuple)) and _any_symbolic(*argument))
+        or (isinstance(argument, np.ndarray) and argument.dtype == object and is_symbolic(*argument.flat))
+        for argument in arguments
+    )
 
 
-def _over_lanes(moments: Any, n: ArrayLike, density: ArrayLike, lanes: ArrayLike) -> tuple[Array, Array]:
-    """Apply ``moments(n, density, lanes)`` per distinct lane count and put the answers back in place."""
+def _over_lanes(n: ArrayLike, density: ArrayLike, lanes: ArrayLike) -> tuple[Array, Array]:
+    """The moments for each distinct lane count, put back in place."""
     count, p, width = np.broadcast_arrays(np.asarray(n, dtype=float), np.asarray(density, dtype=float), lanes)
     if width.size and np.min(width) < 1:
         raise ValueError("lanes must be at least 1")
     widths = np.unique(width)
     if widths.size == 1:
-        mean, variance = moments(count, p, int(widths[0]))
-        return mean, variance
+        return _ceiling_moments(count, p, int(widths[0]))
     mean, variance = np.empty(count.shape), np.empty(count.shape)
     for value in widths:
         chosen = width == value
-        mean[chosen], variance[chosen] = moments(count[chosen], p[chosen], int(value))
+        mean[chosen], variance[chosen] = _ceiling_moments(count[chosen], p[chosen], int(value))
     return mean, variance
 
 
@@ -240,7 +246,7 @@ def _maximum_normal(mean: Array, deviation: Array, count: Array) -> Array:
 
 
 def _maximum_of_ceilings(size: Array, count: Array, p: Array, lanes: Array) -> Array:
-    """E[max ceil(B/lanes)] with size and count (points, classes), p and lanes (points, 1)."""
+    """E[max ceil(B/lanes)]; all arguments (points, classes)."""
     from scipy.special import betainc
 
     # Bernstein's inequality: P(|B - n*p| >= reach) <= exp(-exponent), the exponent covering all copies of a class.
@@ -250,13 +256,13 @@ def _maximum_of_ceilings(size: Array, count: Array, p: Array, lanes: Array) -> A
     first = np.max(np.floor(np.maximum(size * p - reach, 0.0) / lanes), axis=-1, keepdims=True)
     last = np.max(np.ceil(np.minimum(size * p + reach, size) / lanes), axis=-1, keepdims=True)
     steps = int(np.max(last - first, initial=0.0))
-    threshold = first + np.arange(steps)
+    vectors = first + np.arange(steps)
     # Sums of logarithms of upper tails keep the relative accuracy of rare events among many copies.
-    log_below = np.zeros(threshold.shape)
+    log_below = np.zeros(vectors.shape)
     for i in range(size.shape[-1]):
-        n = size[:, i, None]
-        most = np.minimum(threshold * lanes, n - 1)  # with no position left above it, the tail is 0
-        above = np.where(most == threshold * lanes, betainc(most + 1, n - most, p), 0.0)
+        n, threshold = size[:, i, None], vectors * lanes[:, i, None]
+        most = np.minimum(threshold, n - 1)  # with no position left above it, the tail is 0
+        above = np.where(most == threshold, betainc(most + 1, n - most, p[:, i, None]), 0.0)
         with np.errstate(divide="ignore", invalid="ignore"):
             log_below += np.where(above > 0, count[:, i, None] * np.log1p(-above), 0.0)
-    return np.asarray(first[:, 0] - np.sum(np.where(threshold < last, np.expm1(log_below), 0.0), axis=-1))
+    return np.asarray(first[:, 0] - np.sum(np.where(vectors < last, np.expm1(log_below), 0.0), axis=-1))
