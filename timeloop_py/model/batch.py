@@ -1,0 +1,130 @@
+"""Many layers on many accelerators of one dataflow, flattened into arrays.
+
+Three kinds of rows: *units* (an architecture with a layer, at P density points), *groups* (the output-channel groups of
+one size in one kind of temporal pass of a unit) and *blocks* (one stride parity of a group).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from timeloop_py.nest.lowering import LoweredLayer, lower_layer
+from timeloop_py.specs.architecture import Architecture, Parameters
+from timeloop_py.specs.dataflow import Dataflow
+from timeloop_py.specs.layer import Layer
+
+Array = NDArray[np.float64]
+Integers = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Densities:
+    """Fractions of non-zeros, each an array (units, points)."""
+
+    weight: Array
+    activation: Array
+    output: Array
+
+    def rows(self, chosen: Sequence[int]) -> Densities:
+        """The densities of some units."""
+        index = list(chosen)
+        return Densities(self.weight[index], self.activation[index], self.output[index])
+
+
+class Batch:
+    """Rows of units whose architectures share a dataflow template and its choices of terms.
+
+    Attributes are arrays over groups (``group_*``) or blocks (``block_*``); ``unit_of_group`` and ``group_of_block``
+    say where a row belongs. ``class_sizes`` is (blocks, PE classes), ``class_counts`` (groups, PE classes), padded with
+    classes of no PE.
+    """
+
+    def __init__(self, architectures: Sequence[Architecture], layers: Sequence[Layer]) -> None:
+        self.architectures = tuple(architectures)
+        self.layers = tuple(layers)
+        self.lowered: tuple[LoweredLayer, ...] = tuple(
+            lower_layer(architecture, layer) for architecture, layer in zip(architectures, layers, strict=True)
+        )
+        groups = [
+            (unit, one_pass, channels, count)
+            for unit, lowered in enumerate(self.lowered)
+            for one_pass in lowered.passes
+            for channels, count in lowered.groups
+        ]
+        blocks = [(row, block) for row, group in enumerate(groups) for block in group[1].blocks]
+        widest = max(len(one_pass.pe_counts) for _, one_pass, _, _ in groups)
+
+        self.unit_of_group: Integers = np.array([unit for unit, *_ in groups])
+        self.group_channels: Integers = np.array([channels for *_, channels, _ in groups])
+        self.group_count: Integers = np.array([count for *_, count in groups])
+        self.group_passes: Integers = np.array([one_pass.count for _, one_pass, *_ in groups])
+        self.group_busy_pes: Integers = np.array([one_pass.busy_pes for _, one_pass, *_ in groups])
+        self.group_written: Integers = np.array([one_pass.written for _, one_pass, *_ in groups])
+        self.group_owned: Integers = np.array([one_pass.owned for _, one_pass, *_ in groups])
+        self.group_output_tile: Integers = np.array([one_pass.output_tile for _, one_pass, *_ in groups])
+        self.class_counts: Integers = np.array([_padded(one_pass.pe_counts, widest) for _, one_pass, *_ in groups])
+
+        self.group_of_block: Integers = np.array([row for row, _ in blocks])
+        self.block_taps: Integers = np.array([block.taps for _, block in blocks])
+        self.block_pairs: Integers = np.array([block.pairs for _, block in blocks])
+        self.class_sizes: Integers = np.array([_padded(block.sizes, widest) for _, block in blocks])
+        self.first_block: Integers = np.searchsorted(self.group_of_block, np.arange(len(groups)))
+
+    @property
+    def flow(self) -> Dataflow:
+        """The dataflow that all units share."""
+        return self.architectures[0].require_accelerator()[1]
+
+    def parameter(self, name: str) -> Integers:
+        """One field of :class:`Parameters` (or a property of it) per unit."""
+        return np.array([getattr(_parameters(architecture), name) for architecture in self.architectures])
+
+    def layer_value(self, name: str) -> Integers:
+        """One number per unit, a field or property of its layer."""
+        return np.array([getattr(layer, name) for layer in self.layers])
+
+    @cached_property
+    def unit_of_block(self) -> Integers:
+        return self.unit_of_group[self.group_of_block]
+
+    @cached_property
+    def group_repeats(self) -> Integers:
+        """How often each group row runs in its layer: passes, channel groups and groups of that size."""
+        groups = self.layer_value("groups")[self.unit_of_group]
+        return self.group_count * self.group_passes * groups
+
+    @cached_property
+    def positions(self) -> Integers:
+        """Positions of all PEs per block row."""
+        counts: Integers = (self.class_sizes * self.class_counts[self.group_of_block]).sum(axis=1)
+        return counts
+
+    def sum_blocks(self, values: Array) -> Array:
+        """Sum over the blocks of every group; the first axis of ``values`` runs over blocks."""
+        total: Array = np.add.reduceat(values, self.first_block, axis=0)
+        return total
+
+    def sum_groups(self, values: Array) -> Array:
+        """Sum over the groups of every unit; the first axis of ``values`` runs over groups."""
+        first = np.searchsorted(self.unit_of_group, np.arange(len(self.layers)))
+        total: Array = np.add.reduceat(values, first, axis=0)
+        return total
+
+    def sum_blocks_of_units(self, values: Array) -> Array:
+        """Sum over all blocks of every unit."""
+        first = np.searchsorted(self.unit_of_block, np.arange(len(self.layers)))
+        total: Array = np.add.reduceat(values, first, axis=0)
+        return total
+
+
+def _padded(values: Sequence[int], width: int) -> list[int]:
+    return [*values, *([0] * (width - len(values)))]
+
+
+def _parameters(architecture: Architecture) -> Parameters:
+    return architecture.require_accelerator()[0]

@@ -1,0 +1,176 @@
+"""Planar-tiled accelerators evaluated in batches: cycles, accesses and energy of many layers at many densities."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from timeloop_py.model.batch import Array, Batch, Densities, Integers
+from timeloop_py.model.planar_accesses import Event, PlanarAccesses, Products
+from timeloop_py.model.planar_cycles import ComputeTime, compute_time
+from timeloop_py.specs.architecture import Architecture
+from timeloop_py.specs.layer import Layer
+from timeloop_py.specs.tables import EnergyTable
+
+#: What becomes of a multiplier slot (one multiplier in one cycle).
+SLOTS = (
+    "useful",
+    "out_of_range",
+    "zero_operands",
+    "fragmentation",
+    "barrier",
+    "bank_stalls",
+    "overhead",
+    "memory",
+    "idle_pes",
+)
+
+
+@dataclass(frozen=True)
+class ComponentEnergy:
+    """Events of one action of a component for one tensor: counts and energy in pJ, arrays (units, points)."""
+
+    component: str
+    tensor: str
+    action: str
+    count: Array
+    energy_pj: Array
+
+
+@dataclass(frozen=True)
+class PlanarResult:
+    """Arrays (units, points) unless noted. ``slots``: multiplier slots by what became of them.
+
+    ``resource_cycles``: cycles each resource alone would take; the binding one decides per output-channel group.
+    """
+
+    cycles: Array
+    compute_cycles: Array
+    macs: Array
+    multiplies: Array
+    gated_multiplies: Array
+    useful_multiplies: Array
+    nonzero_products: Array
+    oracle_cycles: Array
+    binding: np.ndarray
+    fits_on_chip: np.ndarray
+    slots: Mapping[str, Array]
+    energies: tuple[ComponentEnergy, ...]
+    multipliers: np.ndarray
+
+    @property
+    def utilization(self) -> Array:
+        """Products of non-zeros over multiplier slots."""
+        share: Array = self.nonzero_products / (self.cycles * self.multipliers[:, None])
+        return share
+
+    @property
+    def energy_pj(self) -> Array:
+        """The sum over all events."""
+        return sum((part.energy_pj for part in self.energies), np.zeros_like(self.cycles))
+
+
+def evaluate_planar(
+    architectures: Sequence[Architecture],
+    layers: Sequence[Layer],
+    densities: Densities,
+    image_from_dram: np.ndarray,
+    tables: Mapping[str, EnergyTable],
+) -> PlanarResult:
+    """Evaluate units ``(architectures[i], layers[i])`` that share a dataflow, each at the points of row ``i``.
+
+    ``image_from_dram[i]``: the layer reads the network's input. ``tables``: energy tables by the name that the
+    architectures give. Raises SpecError for a missing energy, or for a layer that cannot be tiled.
+    """
+    batch = Batch(architectures, layers)
+    shape = densities.weight.shape
+    time = compute_time(batch, densities)
+    accesses = PlanarAccesses(batch, densities, image_from_dram)
+    events = list(accesses.events())
+
+    repeats = batch.group_repeats[:, None]
+    resources = {"multipliers": time.cycles * repeats, **_resource_cycles(batch, events, repeats)}
+    stacked = np.stack([np.broadcast_to(value, (len(repeats), shape[1])) for value in resources.values()])
+    group_cycles = stacked.max(axis=0)
+    cycles = batch.sum_groups(group_cycles)
+    per_resource = np.stack([batch.sum_groups(np.where(value == group_cycles, value, 0.0)) for value in stacked])
+    binding = np.array(list(resources))[np.argmax(per_resource, axis=0)]
+
+    products = accesses.products
+    nonzero = batch.sum_blocks_of_units(products.nonzero)
+    multipliers = batch.parameter("multipliers")
+    compressed = batch.flow.template.compressed
+    return PlanarResult(
+        cycles=cycles,
+        compute_cycles=np.broadcast_to(batch.sum_groups(time.cycles * repeats), shape),
+        macs=np.broadcast_to(batch.layer_value("macs")[:, None].astype(float), shape),
+        multiplies=batch.sum_blocks_of_units(products.issued),
+        gated_multiplies=batch.sum_blocks_of_units(products.gated),
+        useful_multiplies=batch.sum_blocks_of_units(products.useful),
+        nonzero_products=nonzero,
+        oracle_cycles=nonzero / multipliers[:, None] if compressed else np.full(shape, np.nan),
+        binding=binding,
+        fits_on_chip=accesses.fits,
+        slots=_slots(batch, time, group_cycles, products),
+        energies=_energies(batch, events, tables),
+        multipliers=multipliers,
+    )
+
+
+def _resource_cycles(batch: Batch, events: Sequence[Event], repeats: Integers) -> dict[str, Array]:
+    """Cycles that drains and every component with a stated rate would take alone, per group, over its repeats."""
+    drain_rates = np.array(
+        [architecture.require_accelerator()[1].drain_words_per_cycle for architecture in batch.architectures]
+    )
+    drain = batch.group_channels * batch.group_output_tile / drain_rates[batch.unit_of_group]
+    resources: dict[str, Array] = {"accumulator_drain": drain[:, None] * repeats}
+    for event in events:
+        parts = [architecture.components[event.component] for architecture in batch.architectures]
+        if all(part.events_per_cycle is None for part in parts):
+            continue
+        rates = np.array([part.count * (part.events_per_cycle or np.inf) for part in parts])
+        busy = batch.sum_blocks(event.counts / rates[batch.unit_of_block][:, None])
+        resources[event.component] = resources.get(event.component, np.zeros(1)) + busy
+    return resources
+
+
+def _slots(batch: Batch, time: ComputeTime, group_cycles: Array, products: Products) -> dict[str, Array]:
+    """Multiplier slots by what became of them, arrays (units, points); they add up to cycles times multipliers."""
+    unit = batch.unit_of_group
+    lanes = batch.parameter("multipliers_per_pe")[unit][:, None]
+    busy = batch.group_busy_pes[:, None]
+    repeats = batch.group_repeats[:, None]
+    issued, nonzero, useful = (
+        batch.sum_blocks_of_units(counts) for counts in (products.issued, products.nonzero, products.useful)
+    )
+
+    def per_unit(slots_of_a_group: Array) -> Array:
+        return batch.sum_groups(np.broadcast_to(slots_of_a_group * lanes, group_cycles.shape))
+
+    return {
+        "useful": useful,
+        "out_of_range": nonzero - useful,
+        "zero_operands": issued - nonzero,
+        "fragmentation": per_unit(time.steps * repeats) - issued,
+        "barrier": per_unit((time.slowest * busy - time.steps) * repeats),
+        "bank_stalls": per_unit(time.stalls * busy * repeats),
+        "overhead": per_unit(time.overhead * busy * repeats),
+        "memory": per_unit((group_cycles - time.cycles * repeats) * busy),
+        "idle_pes": per_unit(group_cycles * (batch.parameter("processing_elements")[unit][:, None] - busy)),
+    }
+
+
+def _energies(batch: Batch, events: Sequence[Event], tables: Mapping[str, EnergyTable]) -> tuple[ComponentEnergy, ...]:
+    found = []
+    for event in events:
+        prices = []
+        for architecture in batch.architectures:
+            component = architecture.components[event.component]
+            table = tables[architecture.energy_table or ""]
+            prices.append(table.energy_pj(component.component_class, event.action, component.attributes))
+        count = batch.sum_blocks_of_units(event.counts)
+        energy = count * np.array(prices)[:, None]
+        found.append(ComponentEnergy(event.component, event.tensor, event.action, count, energy))
+    return tuple(found)
