@@ -16,6 +16,7 @@ from __future__ import annotations
 from collections import defaultdict
 from dataclasses import dataclass
 
+from timeloop_py.numbers.operations import is_plain
 from timeloop_py.specs.hierarchy import FanOut, Hierarchy
 from timeloop_py.specs.mapping import Loop, LoopKind, Mapping, Store
 
@@ -35,8 +36,8 @@ class ArrayUse:
 def array_uses(hierarchy: Hierarchy, mapping: Mapping) -> tuple[ArrayUse, ...]:
     """The arrays that a mapping spreads loops over, outermost first.
 
-    Levels of storage nodes must be known. A spatial loop above all storage nodes runs over no array; that one and
-    loops of one iteration are left out.
+    Levels of storage nodes must be known; bounds may be arrays or symbols. A spatial loop above all storage nodes runs
+    over no array; that one and loops of one iteration are left out.
     """
     above: set[int] = set()
     below = [hierarchy.index(node.level) for node in mapping.nodes if isinstance(node, Store)]
@@ -44,7 +45,7 @@ def array_uses(hierarchy: Hierarchy, mapping: Mapping) -> tuple[ArrayUse, ...]:
     for index, node in enumerate(mapping.nodes):
         if isinstance(node, Store):
             above.add(below.pop(0))
-        elif node.is_spatial and node.bound > 1 and above:
+        elif node.is_spatial and above and not (is_plain(node.bound) and node.bound == 1):
             outer = max(above)
             inner = min((level for level in below if level > outer), default=hierarchy.compute_index)
             loops[outer, inner].append(index)
