@@ -70,7 +70,7 @@ def density_sensitivity(
     path = DensityPath.of(totals)
     networks = by_network(totals)
     names_in = designs.label_width_in()
-    margins = Margins(left=0.68, right=names_in + 0.12, across=names_in + 0.85, top=0.25, bottom=0.64, down=0.95)
+    margins = Margins(left=0.68, right=names_in + 0.16, across=names_in + 0.85, top=0.25, bottom=0.64, down=0.95)
     width = margins.panel_width_in(max(len(metrics), 2))
     figure, axes = panels([[width] * len(metrics)] * len(networks), _PANEL_IN, margins)
     letters = iter(string.ascii_lowercase)
@@ -189,7 +189,7 @@ def _name_curves(ax: Axes, curves: Mapping[tuple[str, ...], NDArray[np.float64]]
         if not math.isnan(curve[-1])
     )
     line = 1.25 * SMALL_PT / (_PANEL_IN * 72)
-    places = spread([place for place, _ in named], [line * len(names) for _, names in named])
+    places = spread([place for place, _ in named], [line * len(names) for _, names in named], 0, 1)
     for place, (_, names) in zip(places, named, strict=True):
         ax.annotate(
             ",\n".join(designs.label(name) for name in names),

@@ -72,7 +72,7 @@ def energy_breakdown(
     part_names = [(part_labels or {}).get(name, name.replace("_", " ")) for name in parts]
     networks = by_network(frame)
     design_in = designs.label_width_in()
-    right = max(text_width_in(name) for name in part_names) + 0.3
+    right = max(text_width_in(name) for name in part_names) + 0.34
     margins = Margins(right=right, bottom=design_in + 0.42, down=design_in + 0.75)
     figure, axes = panels([[margins.panel_width_in(1)]] * len(networks), _PANEL_IN, margins)
     for (ax,), (network, rows) in zip(axes, networks.items(), strict=True):

@@ -11,6 +11,7 @@ import io
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from statistics import fmean
 from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
@@ -198,30 +199,32 @@ def panels(rows: Sequence[Sequence[float]], height_in: float, margins: Margins) 
 
 def text_width_in(text: str, size_pt: float = SMALL_PT) -> float:
     """How wide a line of text is, in inches. To be called under :func:`house_style`, which sets the font."""
-    from matplotlib.textpath import TextPath
+    from matplotlib.font_manager import FontProperties
+    from matplotlib.textpath import text_to_path
 
-    return float(TextPath((0, 0), text, size=size_pt).get_extents().width) / 72
+    width_pt, _, _ = text_to_path.get_text_width_height_descent(text, FontProperties(size=size_pt), ismath=False)
+    return float(width_pt) / 72
 
 
-def spread(centres: Sequence[float], heights: Sequence[float]) -> tuple[float, ...]:
+def spread(centres: Sequence[float], heights: Sequence[float], low: float, high: float) -> tuple[float, ...]:
     """Centres (ascending) moved as little as needed so that boxes of these heights do not overlap.
 
-    Boxes that touch become one block, around the mean of their wishes (pool adjacent violators).
+    The boxes stay between `low` and `high`, unless all of them together are higher than that. Without the heights below
+    it, a box's place may not be lower than its neighbour's: a monotone fit, found by pooling violators.
     """
-    blocks: list[tuple[float, float, list[float]]] = []  # lower end, height, wishes of the lower end
-    for centre, height in zip(centres, heights, strict=True):
-        start, tall, wishes = centre - height / 2, height, [centre - height / 2]
-        while blocks and blocks[-1][0] + blocks[-1][1] > start:
-            _, below, earlier = blocks.pop()
-            wishes = earlier + [wish - below for wish in wishes]
-            start, tall = sum(wishes) / len(wishes), below + tall
-        blocks.append((start, tall, wishes))
-    places: list[float] = []
-    for start, _, wishes in blocks:
-        for _ in wishes:
-            places.append(start + heights[len(places)] / 2)
-            start += heights[len(places) - 1]
-    return tuple(places)
+    below = [sum(heights[:index]) for index in range(len(heights))]
+    pools: list[list[float]] = []
+    for centre, height, offset in zip(centres, heights, below, strict=True):
+        pools.append([centre - height / 2 - offset])
+        while len(pools) > 1 and fmean(pools[-2]) > fmean(pools[-1]):
+            last = pools.pop()
+            pools[-1] += last
+    fitted = [fmean(pool) for pool in pools for _ in pool]
+    top = high - sum(heights)
+    return tuple(
+        max(low, min(top, place)) + offset + height / 2
+        for place, offset, height in zip(fitted, below, heights, strict=True)
+    )
 
 
 def figure_bytes(figure: Figure, file_format: Literal["pdf", "png"]) -> bytes:
