@@ -65,6 +65,18 @@ def test_crossings_are_ringed_where_the_curves_meet(sweep: pd.DataFrame) -> None
     assert len(rings(energy)) == 2
 
 
+def test_among_many_curves_only_crossings_with_the_baseline_are_marked() -> None:
+    points = [(1.0, 1.0), (0.5, 0.5), (0.2, 0.2)]
+    frame = pd.concat(
+        result_frame([kind], ["alexnet"], points).assign(
+            architecture=name, cycles=lambda rows, factor=factor: rows["cycles"] * factor
+        )
+        for kind, name, factor in (("dcnn", "a", 1), ("scnn", "b", 1), ("dcnn", "c", 0.9), ("dcnn", "d", 0.8))
+    )
+    assert len(rings(density_sensitivity(frame[frame["architecture"] != "d"]).axes[0])) == 2
+    assert len(rings(density_sensitivity(frame).axes[0])) == 1
+
+
 def test_curves_far_apart_are_drawn_on_a_logarithmic_axis(sweep: pd.DataFrame) -> None:
     dense = sweep[sweep["weight_density"] >= 0.6]
     assert density_sensitivity(sweep, baseline="dcnn").axes[0].get_yscale() == "log"

@@ -2,7 +2,7 @@ import pandas as pd
 import pytest
 from matplotlib.figure import Figure
 
-from tests.report.drawn import bars, overhang_in
+from tests.report.drawn import bars, overhang_in, text_boxes
 from timeloop_py.report.layer_plots import (
     MAX_LAYERS_PER_ROW,
     energy_by_layer,
@@ -83,8 +83,20 @@ def test_nothing_is_cut_off(layers: pd.DataFrame, group: object) -> None:
         speedup_by_layer(layers, baseline="dcnn", labels=LABELS, group=group),
         energy_by_layer(layers[layers["network"] == "alexnet"], baseline="dcnn", group=group),
         utilization_by_layer(layers, design="scnn", labels=LABELS, group=group),
+        utilization_by_layer(layers[layers["network"] == "alexnet"], design="scnn"),
     ):
         assert overhang_in(figure) <= 0
+
+
+def test_a_long_legend_takes_more_lines_and_stays_above_the_panels(layers: pd.DataFrame) -> None:
+    alexnet = layers[layers["network"] == "alexnet"]
+    copies = [alexnet.assign(architecture=alexnet["architecture"] + f" variant {n}") for n in range(4)]
+    figure = speedup_by_layer(pd.concat(copies))
+    assert overhang_in(figure) <= 0
+    (legend,) = figure.legends
+    assert len(legend.get_texts()) == 11
+    titles = text_boxes(figure, ["alexnet"])
+    assert legend.get_window_extent().y0 >= max(box.y1 for box in titles)
 
 
 def test_a_design_that_lacks_a_layer_has_no_bar_there(layers: pd.DataFrame) -> None:

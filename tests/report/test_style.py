@@ -33,14 +33,19 @@ def test_labels_decide_order_and_style_whatever_else_is_there() -> None:
     assert (many.label("scnn"), many.label("oracle")) == ("SCNN", "oracle")
 
 
+def test_only_the_baseline_looks_like_the_baseline() -> None:
+    found = designs([str(n) for n in range(25)], baseline="7")
+    assert [name for name in found.names if found.styles[name] == found.styles["7"]] == ["7"]
+
+
 def test_an_unknown_baseline_is_refused() -> None:
     with pytest.raises(ValueError, match="'x' is not among the designs a, b"):
         designs(["a", "b"], baseline="x")
 
 
 def test_lines_and_bars_differ_without_colour() -> None:
-    styles = list(designs([str(n) for n in range(8)]).styles.values())
-    assert len({style.marker for style in styles}) == 8
+    styles = list(designs([str(n) for n in range(10)]).styles.values())
+    assert len({style.marker for style in styles}) == 10
     for first, second in itertools.combinations(styles, 2):
         assert first.hatch != second.hatch or abs(lightness(first.color) - lightness(second.color)) > 20
 

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 #: Curves that reach further apart than this are drawn on a logarithmic axis.
 _LOG_RANGE = 8.0
+#: Up to so many curves, every pair's crossings are marked and numbered; with more, there is no room.
+_FEW_CURVES = 3
 _TITLES = {"cycles": "Latency"}
 _PANEL_IN = 2.0
 
@@ -45,7 +47,8 @@ def density_sensitivity(
 
     One row of panels per network, one panel per metric: the sum over the layers of the network, relative to the
     baseline at the densest point. A ring marks where two designs change order, with the density there (interpolated
-    between the points of the sweep, as the curve is drawn).
+    between the points of the sweep, as the curve is drawn); among more than three curves, only where one crosses the
+    baseline, without the number.
 
     Parameters
     ----------
@@ -127,9 +130,10 @@ def _draw(ax: Axes, path: DensityPath, curves: Mapping[tuple[str, ...], NDArray[
             zorder=3,
         )
     complete = [curve for curve in curves.values() if not np.isnan(curve).any()]
-    for index, first in enumerate(complete):
+    few = len(complete) <= _FEW_CURVES
+    for index, first in enumerate(complete if few else complete[:1]):
         for second in complete[index + 1 :]:
-            _mark_crossings(ax, path, first, second, log)
+            _mark_crossings(ax, path, first, second, log, numbered=few)
     _name_curves(ax, curves, designs, log)
 
 
@@ -156,7 +160,7 @@ def _density_axis(ax: Axes, path: DensityPath) -> None:
 
 
 def _mark_crossings(
-    ax: Axes, path: DensityPath, first: NDArray[np.float64], second: NDArray[np.float64], log: bool
+    ax: Axes, path: DensityPath, first: NDArray[np.float64], second: NDArray[np.float64], log: bool, numbered: bool
 ) -> None:
     for density, height in crossings(path.positions, first.tolist(), second.tolist(), log):
         ax.plot(
@@ -169,14 +173,15 @@ def _mark_crossings(
             markeredgewidth=0.7,
             zorder=4,
         )
-        ax.annotate(
-            f"{density:.2f}",
-            (density, height),
-            xytext=(4, 5),
-            textcoords="offset points",
-            fontsize=SMALL_PT,
-            zorder=5,
-        )
+        if numbered:
+            ax.annotate(
+                f"{density:.2f}",
+                (density, height),
+                xytext=(4, 5),
+                textcoords="offset points",
+                fontsize=SMALL_PT,
+                zorder=5,
+            )
 
 
 def _name_curves(ax: Axes, curves: Mapping[tuple[str, ...], NDArray[np.float64]], designs: Designs, log: bool) -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from timeloop_py.report.columns import require
@@ -20,6 +21,7 @@ MAX_LAYERS_PER_ROW = 38
 #: Width of a layer in a figure of few layers; many are squeezed into the width of the page.
 _LAYER_IN = 0.42
 _PANEL_IN = 1.6
+_LEGEND_LINE_IN = 0.15
 _ALL = "all"
 
 
@@ -111,16 +113,10 @@ def utilization_by_layer(
     designs = Designs.of(results, column, design, labels)
     totals = layer_totals(results[results[column] == design], ["cycles", barrier], ["utilization"], column, group)
     tables = {network: rows.set_index("layer") for network, rows in by_network(totals).items()}
-    figure, drawn = _layer_panels(tables, "Fraction")
+    used, waiting = f"{designs.label(design)}: multiplier utilization", "share of cycles waiting at barriers"
+    figure, drawn = _layer_panels(tables, "Fraction", [used, waiting])
     for ax, rows in drawn:
-        ax.bar(
-            range(len(rows)),
-            rows["utilization"],
-            0.7,
-            color="#7fa9cf",
-            linewidth=0,
-            label=f"{designs.label(design)}: multiplier utilization",
-        )
+        ax.bar(range(len(rows)), rows["utilization"], 0.7, color="#7fa9cf", linewidth=0, label=used)
         ax.plot(
             range(len(rows)),
             rows[barrier] / rows["cycles"],
@@ -131,10 +127,10 @@ def utilization_by_layer(
             markeredgewidth=0.8,
             clip_on=False,
             zorder=3,
-            label="share of cycles waiting at barriers",
+            label=waiting,
         )
         ax.set_ylim(0, 1)
-    _legend(figure, drawn[0][0])
+    _add_legend(figure, drawn[0][0])
     return figure
 
 
@@ -162,8 +158,8 @@ def _ratios_by_layer(
 
 def _draw_ratios(tables: Mapping[str, pd.DataFrame], designs: Designs, axis_label: str) -> Figure:
     """Grouped bars of every design but the baseline, which is the line at 1."""
-    figure, drawn = _layer_panels(tables, axis_label)
     names = designs.names[1:]
+    figure, drawn = _layer_panels(tables, axis_label, [designs.label(name) for name in names])
     width = 0.8 / len(names)
     for ax, rows in drawn:
         for index, name in enumerate(names):
@@ -185,17 +181,17 @@ def _draw_ratios(tables: Mapping[str, pd.DataFrame], designs: Designs, axis_labe
     highest = max(ax.dataLim.y1 for ax, _ in drawn)
     for ax, _ in drawn:
         ax.set_ylim(0, highest * 1.05)
-    _legend(figure, drawn[0][0])
+    _add_legend(figure, drawn[0][0])
     return figure
 
 
 def _layer_panels(
-    tables: Mapping[str, pd.DataFrame], axis_label: str
+    tables: Mapping[str, pd.DataFrame], axis_label: str, legend: Sequence[str]
 ) -> tuple[Figure, list[tuple[Axes, pd.DataFrame]]]:
     """Axes for tables with one row per layer, each with the rows to draw at 0, 1, 2 ... on its x axis.
 
     A layer is equally wide everywhere; networks share a row where they fit and are cut into equal parts where they are
-    longer than one.
+    longer than one. Above the panels is room for a legend of these names.
     """
     rows: list[list[tuple[str, pd.DataFrame]]] = [[]]
     for network, table in tables.items():
@@ -207,11 +203,14 @@ def _layer_panels(
                 rows.append([])
             rows[-1].append((network if part == 0 else f"{network}, continued", piece))
     names_in = max(text_width_in(str(name)) for table in tables.values() for name in table.index)
-    margins = Margins(top=0.42, bottom=names_in + 0.12, down=names_in + 0.4, across=0.15)
+    margins = Margins(bottom=names_in + 0.12, down=names_in + 0.4, across=0.15)
     most = max(sum(len(piece) for _, piece in row) for row in rows)
     across = max(len(row) for row in rows) - 1
     layer_in = min(_LAYER_IN, (margins.panel_width_in(1) - across * margins.across) / most)
-    figure, axes = panels([[layer_in * len(piece) for _, piece in row] for row in rows], _PANEL_IN, margins)
+    widths = [[layer_in * len(piece) for _, piece in row] for row in rows]
+    width = max(sum(row) for row in widths) + margins.left
+    margins = replace(margins, top=0.28 + _LEGEND_LINE_IN * math.ceil(len(legend) / _legend_columns(legend, width)))
+    figure, axes = panels(widths, _PANEL_IN, margins)
     drawn: list[tuple[Axes, pd.DataFrame]] = []
     for axes_row, row in zip(axes, rows, strict=True):
         for ax, (title, piece) in zip(axes_row, row, strict=True):
@@ -225,7 +224,12 @@ def _layer_panels(
     return figure, drawn
 
 
-def _legend(figure: Figure, ax: Axes) -> None:
+def _legend_columns(names: Sequence[str], width_in: float) -> int:
+    """How many entries of a legend fit side by side."""
+    return max(1, min(len(names), int(width_in / (max(map(text_width_in, names)) + 0.4))))
+
+
+def _add_legend(figure: Figure, ax: Axes) -> None:
     """One legend for all panels, above them on the right, bars before markers."""
     from matplotlib.lines import Line2D
 
@@ -235,6 +239,6 @@ def _legend(figure: Figure, ax: Axes) -> None:
         [handle for handle, _ in bars_first],
         [name for _, name in bars_first],
         loc="upper right",
-        ncols=len(names),
+        ncols=_legend_columns(names, figure.get_figwidth()),
         borderaxespad=0.1,
     )

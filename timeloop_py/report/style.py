@@ -67,16 +67,18 @@ class SeriesStyle:
     hatch: str
 
 
-#: The first one is the baseline's. Lightness (CIE L*) 11, 36, 54, 73, 40, 83, 62, 48.
+#: The first one is the baseline's alone. Their lightness (CIE L*) is 10, 37, 55, 74, 40, 69, 61, 47, 29, 87.
 _SERIES = (
     SeriesStyle("#1c1c1c", "o", "solid", ""),
     SeriesStyle("#0b5a9a", "s", "solid", ""),
     SeriesStyle("#d4622a", "^", (0, (4.0, 1.2)), "////"),
     SeriesStyle("#e8ab3f", "D", (0, (1.2, 1.2)), "...."),
     SeriesStyle("#7b4a8e", "v", (0, (5.0, 1.2, 1.2, 1.2)), "\\\\\\\\"),
-    SeriesStyle("#9fd0e6", "P", (0, (2.5, 1.0)), "xxxx"),
+    SeriesStyle("#6bb3d6", "P", (0, (2.5, 1.0)), "xxxx"),
     SeriesStyle("#5fa277", "X", (0, (7.0, 1.5)), "----"),
     SeriesStyle("#8a6d3b", "*", (0, (5.0, 1.0, 1.0, 1.0, 1.0, 1.0)), "||||"),
+    SeriesStyle("#6e2f2f", "<", (0, (3.0, 2.0)), "++++"),
+    SeriesStyle("#d8d8c0", ">", (0, (8.0, 1.0, 2.0, 1.0)), "oooo"),
 )
 
 #: Fills of stacked parts from the bottom up: dark to light, every other one hatched.
@@ -133,7 +135,8 @@ class Designs:
         if baseline not in present:
             raise ValueError(f"the baseline {baseline!r} is not among the designs {', '.join(present)}")
         order = list(dict.fromkeys((baseline, *labels, *present)))
-        styles = {name: _SERIES[index % len(_SERIES)] for index, name in enumerate(order)}
+        styles = {name: _SERIES[1 + index % (len(_SERIES) - 1)] for index, name in enumerate(order[1:])}
+        styles[baseline] = _SERIES[0]
         return cls(tuple(name for name in order if name in present), labels, styles)
 
     @property
