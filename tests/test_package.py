@@ -49,7 +49,8 @@ def test_import_loads_no_heavy_library() -> None:
 
 
 def test_what_is_imported_is_declared() -> None:
-    requirements = [*PROJECT["dependencies"], *PROJECT["optional-dependencies"]["tensors"]]
+    extras = PROJECT["optional-dependencies"]
+    requirements = [*PROJECT["dependencies"], *extras["tensors"], *extras["cluster"]]
     declared = {re.split(r"[<>=!~ ;\[]", requirement)[0].lower() for requirement in requirements}
     imported = set().union(*map(imported_names, MODULES)) - set(sys.stdlib_module_names) - {"timeloop_py"}
     assert {DISTRIBUTION_OF.get(name, name) for name in imported} <= declared

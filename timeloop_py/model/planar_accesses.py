@@ -16,7 +16,7 @@ import numpy as np
 
 from timeloop_py.model.batch import Array, Batch, Densities
 from timeloop_py.model.capacity import activation_fit, stored_bits_per_word
-from timeloop_py.model.planar_cycles import VectorMoments, dot_product_steps, vector_moments
+from timeloop_py.model.planar_cycles import dot_product_steps, vector_moments
 from timeloop_py.nest.lowering import build_nest
 from timeloop_py.nest.traffic import TensorTraffic, Traffic, count_traffic
 from timeloop_py.specs.architecture import Architecture
@@ -100,10 +100,10 @@ class PlanarAccesses:
     def _cartesian_trips(self) -> dict[str, np.ndarray]:
         batch = self.batch
         stored = Densities(self._stored_weight_density, self._stored_activation_density, self.densities.output)
-        moments: VectorMoments = vector_moments(batch, stored)
+        moments = vector_moments(batch, stored)
         busy = self._of_group(batch.group_busy_pes)
         counts = batch.class_counts[batch.group_of_block]
-        activation_vectors = (moments.activation * counts[:, :, None]).sum(axis=1) / busy
+        activation_vectors = (moments.activations.mean * counts[:, :, None]).sum(axis=1) / busy
         nonzero_activations = batch.positions[:, None] * self._of_block(stored.activation) / busy
         nonzero_weights = (
             self._of_group(batch.group_channels) * batch.block_taps[:, None] * self._of_block(stored.weight)
@@ -112,8 +112,8 @@ class PlanarAccesses:
             "channels": self._of_block(batch.layer_value("channels_per_group")),
             "activation_vectors": activation_vectors,
             "activation_lanes": nonzero_activations / activation_vectors,
-            "weight_vectors": moments.weight,
-            "weight_lanes": nonzero_weights / moments.weight,
+            "weight_vectors": moments.weights.mean,
+            "weight_lanes": nonzero_weights / moments.weights.mean,
         }
 
     def _dot_product_trips(self) -> dict[str, np.ndarray]:

@@ -268,8 +268,11 @@ def _convert(node: yaml.Node, path: str, field: str, ancestors: frozenset[int]) 
 
 def _scalar(node: yaml.ScalarNode) -> Scalar:
     text = str(node.value)
-    if node.style:  # quoted: text, whatever it looks like (plain is None, or empty with the C loader)
-        return text
+    return text if node.style else parse_scalar(text)  # quoted: text, whatever it looks like
+
+
+def parse_scalar(text: str) -> Scalar:
+    """A plain scalar as files read it: true, false, null, a whole number, a float, else text."""
     if text.lower() in _WORDS:
         return _WORDS[text.lower()]
     if _INTEGER.match(text):

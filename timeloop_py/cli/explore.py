@@ -1,0 +1,90 @@
+"""``timeloop-py explore``: the main job."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from timeloop_py.cli.options import chosen_networks, chosen_points, density_options, network_options, set_option
+
+DEFAULT_ARCHITECTURES = ("scnn", "dcnn", "dcnn_opt")
+DEFAULT_NETWORK = "googlenet"
+DEFAULT_DENSITY = "0.1:1.0:0.1"
+
+
+@click.command("explore")
+@click.option(
+    "--arch", "architectures", multiple=True, metavar="NAME|PATH", help="Architecture. Repeatable. [scnn dcnn dcnn_opt]"
+)
+@network_options
+@density_options
+@click.option("--grid", is_flag=True, help="Every weight density with every activation density.")
+@click.option("--own-density", is_flag=True, help="Each layer at the densities of its network file.")
+@click.option("--dataflow", metavar="NAME|all", help="Run this dataflow on every architecture, or all of them.")
+@set_option
+@click.option(
+    "-o", "--output", default="results", show_default=True, type=click.Path(path_type=Path), help="Result folder."
+)
+@click.option("--resume", is_flag=True, help="Go on with an interrupted sweep in the same folder.")
+@click.option("--scheduler", metavar="ADDRESS", help="Run on the Dask cluster of this scheduler.")
+@click.option("--plots/--no-plots", default=True, show_default=True, help="Draw the figures.")
+def command(
+    architectures: tuple[str, ...],
+    networks: tuple[str, ...],
+    layer: str | None,
+    shape: str | None,
+    density: str | None,
+    weight_density: str | None,
+    activation_density: str | None,
+    grid: bool,
+    own_density: bool,
+    dataflow: str | None,
+    settings: tuple[str, ...],
+    output: Path,
+    resume: bool,
+    scheduler: str | None,
+    plots: bool,
+) -> None:
+    """Compare architectures over networks and densities.
+
+    Writes results.csv (a row per architecture, network, layer and density), summary.csv (per network), accesses.csv
+    (per level, tensor and action), figures, and provenance.json. With no argument: SCNN, DCNN and DCNN-opt on
+    GoogLeNet from density 1.0 down to 0.1.
+    """
+    from timeloop_py.explore.results import write_results
+    from timeloop_py.explore.runner import run_sweep
+    from timeloop_py.explore.store import PartialStore
+    from timeloop_py.explore.sweep import Sweep, load_designs
+    from timeloop_py.model.evaluate import OWN_DENSITIES
+    from timeloop_py.specs.errors import SpecError
+
+    given = [option for option in (density, weight_density, activation_density) if option is not None]
+    if own_density and given:
+        raise SpecError("takes every layer's own densities: leave the other density options out", field="--own-density")
+    if own_density:
+        points = (OWN_DENSITIES,)
+    else:
+        points = chosen_points(density if given else DEFAULT_DENSITY, weight_density, activation_density, grid)
+    sweep = Sweep(
+        architectures=load_designs(architectures or DEFAULT_ARCHITECTURES, settings, dataflow),
+        networks=chosen_networks(networks, shape, layer, DEFAULT_NETWORK),
+        points=tuple(sorted(points, key=lambda point: (point[0] or 0, point[1] or 0), reverse=True)),
+    )
+    store = PartialStore(output, resume)
+    jobs = sum(1 for _ in sweep.jobs())
+    with click.progressbar(length=jobs, label="Evaluating", file=sys.stderr) as bar:
+        result = run_sweep(sweep, _advance(bar), store, scheduler)
+    written = write_results(output, sweep, result, ["timeloop-py", *sys.argv[1:]], plots)
+    store.clear()
+    for path in written:
+        click.echo(path, err=True)
+
+
+def _advance(bar: Any) -> Any:
+    def advance(done: int, total: int) -> None:
+        bar.update(done - bar.pos)
+
+    return advance

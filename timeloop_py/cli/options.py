@@ -1,0 +1,89 @@
+"""Options that several commands take, and how their text becomes specs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any, TypeVar
+
+import click
+
+from timeloop_py.specs.errors import SpecError
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+FORMATS = click.Choice(["table", "csv", "json"])
+
+
+def network_options(function: Function) -> Function:
+    """``--network``, ``--layer`` and ``--shape``: which layers."""
+    function = click.option(
+        "--shape",
+        metavar="K=..,C=..,P=..",
+        help="One layer without a file: K,C,P,Q,R,S,stride,pad,groups (left out: 1, pad 0).",
+    )(function)
+    function = click.option("--layer", help="Only this layer of the network.")(function)
+    return click.option(
+        "--network",
+        "networks",
+        multiple=True,
+        metavar="NAME|PATH",
+        help="Network; NAME:SUBSET picks layers. Repeatable.",
+    )(function)
+
+
+def density_options(function: Function) -> Function:
+    """``--density``, ``--weight-density``, ``--activation-density``: at which zeros."""
+    function = click.option("--activation-density", metavar="D", help="Activation densities, as for --density.")(
+        function
+    )
+    function = click.option("--weight-density", metavar="D", help="Weight densities, as for --density.")(function)
+    return click.option(
+        "--density",
+        metavar="D",
+        help="Weight and activation density together: 0.5, 0.1,0.5 or 0.1:1.0:0.1 (end included).",
+    )(function)
+
+
+def set_option(function: Function) -> Function:
+    """``--set PATH=V1,V2,...``: any field of a spec."""
+    return click.option(
+        "--set",
+        "settings",
+        multiple=True,
+        metavar="PATH=V1,V2,..",
+        help="Change a field of a spec, e.g. scnn.dataflow.barrier=none; several values sweep it. Repeatable.",
+    )(function)
+
+
+def chosen_networks(names: Sequence[str], shape: str | None, layer: str | None, default: str | None = None) -> Any:
+    """The networks that the options name, cut down to one layer where asked. SpecError without any."""
+    from timeloop_py.specs.network import load_network, shape_network
+
+    if shape is not None and names:
+        raise SpecError("give either a network or a shape", field="--shape")
+    if shape is not None:
+        networks = [shape_network(shape)]
+    else:
+        if not names and default is None:
+            raise SpecError("missing: give a network or a shape", field="--network")
+        networks = [load_network(name) for name in (names or (default or "",))]
+    if layer is None:
+        return tuple(networks)
+    return tuple(replace(network, layers=(network.layer(layer),)) for network in networks)
+
+
+def chosen_points(density: str | None, weight: str | None, activation: str | None, grid: bool = False) -> Any:
+    """The density points that the options name."""
+    from timeloop_py.explore.sweep import density_points, parse_densities
+
+    if density is not None:
+        if weight is not None or activation is not None:
+            raise SpecError(
+                "gives both densities: leave --weight-density and --activation-density out", field="--density"
+            )
+        together = parse_densities(density, "--density")
+        return density_points(together, together)
+    weights = None if weight is None else parse_densities(weight, "--weight-density")
+    activations = None if activation is None else parse_densities(activation, "--activation-density")
+    return density_points(weights, activations, grid)

@@ -1,0 +1,47 @@
+"""Partial results of a sweep on disk, so that an interrupted one can go on."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+from timeloop_py.explore.sweep import Job, JobResult
+from timeloop_py.report.bundle import check_writable
+
+FOLDER = ".partial"
+_TABLES = ("results", "accesses", "summary")
+
+
+class PartialStore:
+    """Finished jobs of one result folder, one file per table. A job is there whole or not at all."""
+
+    def __init__(self, folder: Path, resume: bool) -> None:
+        self.folder = folder / FOLDER
+        if not resume:
+            self.clear()
+        check_writable(self.folder)
+
+    def load(self, job: Job) -> JobResult | None:
+        """The stored result of a job, None where it has none."""
+        import pandas as pd
+
+        if not (self.folder / f"{job.key}.done").exists():
+            return None
+        frames = [
+            pd.read_csv(self.folder / f"{job.key}.{table}.csv", float_precision="round_trip") for table in _TABLES
+        ]
+        return JobResult(*frames)
+
+    def save(self, job: Job, result: JobResult) -> None:
+        """Store a job's result; the marker that it is whole comes last."""
+        for table in _TABLES:
+            final = self.folder / f"{job.key}.{table}.csv"
+            temporary = final.with_suffix(".tmp")
+            getattr(result, table).to_csv(temporary, index=False)
+            os.replace(temporary, final)
+        (self.folder / f"{job.key}.done").touch()
+
+    def clear(self) -> None:
+        """Forget everything."""
+        shutil.rmtree(self.folder, ignore_errors=True)

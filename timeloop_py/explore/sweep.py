@@ -1,0 +1,218 @@
+"""Sweeps: which architectures, networks and density points are evaluated, cut into jobs."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from decimal import Decimal, InvalidOperation
+from itertools import product as cartesian
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from timeloop_py.model.evaluate import OWN_DENSITIES, Evaluation, Point, evaluate
+from timeloop_py.specs.architecture import Architecture, load_architecture
+from timeloop_py.specs.dataflow import dataflow_names
+from timeloop_py.specs.errors import SpecError, nearest
+from timeloop_py.specs.files import Scalar, parse_scalar
+from timeloop_py.specs.network import Network
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+#: Density points of one job: enough for NumPy, few enough for a progress bar.
+POINTS_PER_JOB = 50
+
+
+@dataclass(frozen=True)
+class Job:
+    """One architecture on one network at some density points."""
+
+    architecture: Architecture
+    network: Network
+    points: tuple[Point, ...]
+
+    @property
+    def key(self) -> str:
+        """A name that two jobs share only if they give the same results."""
+        text = repr((self.architecture, self.network.name, self.network.digest, self.network.layers, self.points))
+        return hashlib.sha256(text.encode()).hexdigest()[:24]
+
+
+@dataclass(frozen=True)
+class JobResult:
+    """The frames of one job: a row per layer and point, per event, and per point."""
+
+    results: pd.DataFrame
+    accesses: pd.DataFrame
+    summary: pd.DataFrame
+
+
+def run_job(job: Job) -> JobResult:
+    """Evaluate one job."""
+    evaluation: Evaluation = evaluate(job.architecture, job.network, job.points)
+    return JobResult(evaluation.to_frame(), evaluation.accesses_frame(), evaluation.totals())
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """Architectures x networks x density points; ``(None, None)`` is every layer's own density."""
+
+    architectures: tuple[Architecture, ...]
+    networks: tuple[Network, ...]
+    points: tuple[Point, ...] = (OWN_DENSITIES,)
+
+    def jobs(self) -> Iterator[Job]:
+        """The jobs, in the order of the result rows."""
+        for architecture, network in cartesian(self.architectures, self.networks):
+            for start in range(0, len(self.points), POINTS_PER_JOB):
+                yield Job(architecture, network, self.points[start : start + POINTS_PER_JOB])
+
+
+def density_points(
+    weight: Sequence[float] | float | None = None,
+    activation: Sequence[float] | float | None = None,
+    grid: bool = False,
+) -> tuple[Point, ...]:
+    """Density points from weight and activation densities.
+
+    Lists of one length are paired, a single value goes with every entry of the other list, and ``grid`` combines every
+    weight density with every activation density. What is left out keeps each layer's own. SpecError: lists that do not
+    pair, or a density outside (0, 1].
+    """
+    weights = _as_list(weight, "weight_density")
+    activations = _as_list(activation, "activation_density")
+    if grid:
+        return tuple(cartesian(weights, activations))
+    if len(weights) == 1:
+        weights = weights * len(activations)
+    if len(activations) == 1:
+        activations = activations * len(weights)
+    if len(weights) != len(activations):
+        raise SpecError(
+            f"{len(weights)} weight densities and {len(activations)} activation densities do not pair: give as many of "
+            "each, or ask for the grid of all combinations",
+            field="activation_density",
+        )
+    return tuple(zip(weights, activations, strict=True))
+
+
+def _as_list(values: Sequence[float] | float | None, field: str) -> list[float | None]:
+    if values is None:
+        return [None]
+    numbers = [float(values)] if isinstance(values, (int, float)) else [float(value) for value in values]
+    if not numbers:
+        raise SpecError("expected at least one density", field=field)
+    for number in numbers:
+        if not 0 < number <= 1:
+            raise SpecError(f"expected a density above 0 and at most 1, found {number:g}", field=field)
+    return list(numbers)
+
+
+def parse_densities(text: str, field: str) -> list[float]:
+    """Densities of ``0.1:1.0:0.1`` (end included), ``0.1,0.5,1`` or ``0.5``, in the order written."""
+    found: list[float] = []
+    for part in text.split(","):
+        bounds = part.split(":")
+        try:
+            numbers = [Decimal(bound.strip()) for bound in bounds]
+        except InvalidOperation:
+            raise SpecError(
+                f"expected a density like 0.5, a list 0.1,0.5,1.0 or a range 0.1:1.0:0.1, found {part!r}", field=field
+            ) from None
+        if len(numbers) not in (1, 3) or not all(number.is_finite() for number in numbers):
+            raise SpecError(f"expected first:last:step, found {part!r}", field=field)
+        if len(numbers) == 1:
+            found.append(float(numbers[0]))
+            continue
+        first, last, step = numbers
+        if step <= 0 or last < first:
+            raise SpecError(
+                f"expected a rising range first:last:step with a positive step, found {part!r}", field=field
+            )
+        if (last - first) / step > 100_000:
+            raise SpecError(f"expected at most 100,000 densities, found more in {part!r}", field=field)
+        found.extend(float(first + index * step) for index in range(int((last - first) / step) + 1))
+    _as_list(found, field)
+    return found
+
+
+def load_designs(
+    names: Sequence[str | Path], settings: Sequence[str] = (), dataflow: str | None = None
+) -> tuple[Architecture, ...]:
+    """Architectures with ``PATH=V1,V2,...`` settings applied, one design per combination of values.
+
+    A path starts with the name of an architecture (``scnn.dataflow.barrier``), or applies to all of them. ``dataflow``
+    replaces the dataflow of every one (``all``: one design per shipped dataflow). Designs that differ by a setting are
+    named after it: ``scnn[barrier=none]``.
+    """
+    parsed = [_setting(text) for text in settings]
+    flows = _dataflows(dataflow)
+    designs: list[Architecture] = []
+    used: set[str] = set()
+    for name in names:
+        base = load_architecture(name)
+        mine: list[tuple[str, tuple[Scalar, ...]]] = []
+        for path, values in parsed:
+            first, _, rest = path.partition(".")
+            own = first.replace("-", "_") == base.name
+            if own or not any(first.replace("-", "_") == _spec_name(other) for other in names):
+                used.add(path)
+                mine.append((rest if own else path, values))
+        mine += [("dataflow.name", flows)] if flows else []
+        designs.extend(_variants(name, base.name, mine))
+    for path, _ in parsed:
+        if path not in used:
+            raise SpecError("no architecture of this name is evaluated", path=f"--set {path}")
+    _check_names(designs)
+    return tuple(designs)
+
+
+def _variants(
+    name: str | Path, base: str, settings: Sequence[tuple[str, tuple[Scalar, ...]]]
+) -> Iterator[Architecture]:
+    for values in cartesian(*(choices for _, choices in settings)):
+        chosen = [(path, value) for (path, _), value in zip(settings, values, strict=True)]
+        varied = [
+            f"{path.rpartition('.')[2] if path != 'dataflow.name' else 'dataflow'}={value}"
+            for (path, choices), value in zip(settings, values, strict=True)
+            if len(choices) > 1
+        ]
+        design = load_architecture(name, chosen)
+        yield replace(design, name=f"{base}[{','.join(varied)}]") if varied else design
+
+
+def _dataflows(dataflow: str | None) -> tuple[Scalar, ...]:
+    if dataflow is None:
+        return ()
+    if dataflow == "all":
+        return tuple(dataflow_names())
+    name = dataflow.lower().replace("-", "_")
+    if name not in dataflow_names():
+        known = [*dataflow_names(), "all"]
+        raise SpecError(f"unknown dataflow {dataflow!r}{nearest(name, known)}", field="--dataflow")
+    return (name,)
+
+
+def _setting(text: str) -> tuple[str, tuple[Scalar, ...]]:
+    path, equals, values = text.partition("=")
+    if not equals or not re.fullmatch(r"[\w\-\[\]]+(\.[\w\-]+)*", path.strip()) or not values.strip():
+        raise SpecError(f"expected PATH=VALUE or PATH=V1,V2,..., found {text!r}", field="--set")
+    return path.strip(), tuple(parse_scalar(value.strip()) for value in values.split(","))
+
+
+def _spec_name(name: str | Path) -> str:
+    return Path(str(name)).stem.replace("-", "_")
+
+
+def _check_names(designs: Sequence[Architecture]) -> None:
+    seen: dict[str, str | None] = {}
+    for design in designs:
+        if design.name in seen:
+            raise SpecError(
+                f"two architectures are called {design.name!r} ({seen[design.name]} and {design.path}): give each a "
+                "name of its own",
+                field="--arch",
+            )
+        seen[design.name] = design.path
