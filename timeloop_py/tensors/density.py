@@ -15,7 +15,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from timeloop_py.numbers.expectation import ceiling_moments, expected_maximum_of_ceilings, probability_empty
+from timeloop_py.numbers.expectation import (
+    ceiling_moments,
+    expected_maximum_of_ceilings,
+    probability_empty,
+    residue_probabilities,
+)
 from timeloop_py.numbers.operations import Number
 
 Array = NDArray[np.float64]
@@ -69,6 +74,20 @@ class DensityModel(ABC):
         """Mean and variance of ``ceil(nnz / lanes)``, the vectors that a tile's non-zeros fill."""
         moments = np.asarray(each_tile(self._moments, tile, lanes))
         return moments[..., 0][()], moments[..., 1][()]
+
+    def filled_vectors(self, tile: Tile, lanes: int) -> Array:
+        """Expected vectors of a tile by how many of their lanes are filled: (..., lanes), the last entry full ones.
+
+        All vectors of a tile but the last are full.
+        """
+
+        def by_lanes(one: Tile) -> Array:
+            pmf = self.occupancy_pmf(one)
+            residues = np.zeros(lanes)
+            np.add.at(residues, np.arange(pmf.size) % lanes, pmf)
+            return _by_filled_lanes(residues, np.arange(pmf.size) @ pmf)
+
+        return np.asarray(each_tile(by_lanes, tile))
 
     def tile_variance(self, tile: Tile, lanes: Number) -> Any:
         """Variance of ``ceil(nnz / lanes)`` between the tiles of one channel.
@@ -129,6 +148,11 @@ class Bernoulli(DensityModel):
     def vector_moments(self, tile: Tile, lanes: Number) -> tuple[Any, Any]:
         """Closed form, arrays and formulas included."""
         return ceiling_moments(positions(tile), self.probability, lanes)
+
+    def filled_vectors(self, tile: Tile, lanes: int) -> Array:
+        """Closed form; arrays of tiles and densities, no formulas."""
+        n = np.asarray(positions(tile), dtype=float)
+        return _by_filled_lanes(residue_probabilities(n, self.probability, lanes), n * self.probability)
 
     def expected_maximum_vectors(self, sizes: Number, counts: Number, lanes: Number, axis: int = -1) -> Any:
         """From the exact discrete distribution, arrays and formulas included."""
@@ -211,6 +235,13 @@ class Hypergeometric(DensityModel):
         mask = np.zeros(size, dtype=bool)
         mask[rng.choice(size, nonzeros, replace=False)] = True
         return mask.reshape(shape)
+
+
+def _by_filled_lanes(residues: Array, occupancy: Array) -> Array:
+    """Vectors with 1 .. lanes filled lanes, from ``P(nnz mod lanes = j)`` (..., lanes) and ``E[nnz]`` (...)."""
+    lanes = residues.shape[-1]
+    full = (occupancy - residues @ np.arange(lanes)) / lanes
+    return np.concatenate([residues[..., 1:], np.maximum(full, 0.0)[..., None]], axis=-1)
 
 
 def binomial_pmf(n: int, density: float) -> Array:
