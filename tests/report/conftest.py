@@ -80,7 +80,7 @@ def result_frame(
                         "cycles": cycles,
                         "macs": macs,
                         "utilization": macs * weight * activation / (cycles * 1024),
-                        "barrier_cycles": cycles * (0.05 + 0.2 * density) if design == "scnn" else 0.0,
+                        "barrier_share": 0.05 + 0.2 * density if design == "scnn" else 0.0,
                         "energy_pj": PICOJOULES_PER_MAC * macs * energy,
                     }
                 )

@@ -55,9 +55,9 @@ def test_utilization_and_waiting(layers: pd.DataFrame) -> None:
     ax = figure.axes[1]
     (heights,) = bars(ax).values()
     (waiting,) = ax.lines
-    used = (rows["utilization"] * rows["cycles"]).sum() / rows["cycles"].sum()
-    assert heights[index][1] == pytest.approx(used)
-    assert float(waiting.get_ydata()[index]) == pytest.approx(rows["barrier_cycles"].sum() / rows["cycles"].sum())
+    weights = rows["cycles"] / rows["cycles"].sum()
+    assert heights[index][1] == pytest.approx((rows["utilization"] * weights).sum())
+    assert float(waiting.get_ydata()[index]) == pytest.approx((rows["barrier_share"] * weights).sum())
     assert ax.get_ylim() == (0, 1)
 
 

@@ -86,10 +86,10 @@ def utilization_by_layer(
     design: str,
     labels: Mapping[str, str] | None = None,
     column: str = "architecture",
-    barrier: str = "barrier_cycles",
+    barrier: str = "barrier_share",
     group: Callable[[str], str] | None = None,
 ) -> Figure:
-    """Multiplier utilization and the share of cycles lost at barriers, in the manner of Figure 9 of the SCNN paper.
+    """Multiplier utilization and what is lost at barriers, in the manner of Figure 9 of the SCNN paper.
 
     Groups of layers are averaged over time (each layer weighs its cycles).
 
@@ -102,7 +102,7 @@ def utilization_by_layer(
     labels, column, group
         As for :func:`speedup_by_layer`.
     barrier : str
-        The column with the cycles spent waiting at barriers.
+        The column with the share of multiplier slots lost waiting at barriers.
 
     Raises
     ------
@@ -111,15 +111,15 @@ def utilization_by_layer(
     """
     require(results, [column])
     designs = Designs.of(results, column, design, labels)
-    totals = layer_totals(results[results[column] == design], ["cycles", barrier], ["utilization"], column, group)
+    totals = layer_totals(results[results[column] == design], ["cycles"], ["utilization", barrier], column, group)
     tables = {network: rows.set_index("layer") for network, rows in by_network(totals).items()}
-    used, waiting = f"{designs.label(design)}: multiplier utilization", "share of cycles waiting at barriers"
-    figure, drawn = _layer_panels(tables, "Fraction", [used, waiting])
+    used, waiting = f"{designs.label(design)}: multiplier utilization", "lost waiting at barriers"
+    figure, drawn = _layer_panels(tables, "Share of multiplier slots", [used, waiting])
     for ax, rows in drawn:
         ax.bar(range(len(rows)), rows["utilization"], 0.7, color="#7fa9cf", linewidth=0, label=used)
         ax.plot(
             range(len(rows)),
-            rows[barrier] / rows["cycles"],
+            rows[barrier],
             linestyle="none",
             marker="D",
             markerfacecolor="white",
