@@ -10,6 +10,8 @@ from timeloop_py.simulator.operands import operands
 from timeloop_py.simulator.simulate import simulate
 from timeloop_py.specs.errors import SpecError
 from timeloop_py.specs.layer import Layer
+from timeloop_py.tensors.measured import Measured
+from timeloop_py.tensors.structured import NMStructured, WholeChannel
 
 LAYER = Layer("l", K=4, C=2, W=6, H=5, R=3, S=2, weight_density=0.5, activation_density=0.25)
 
@@ -43,6 +45,21 @@ def test_files_hold_what_arrays_hold(tmp_path: Path) -> None:
     assert from_files == simulate(LAYER, SCNN, seed=7)
 
 
+def test_density_models_are_drawn_from() -> None:
+    layer = Layer("pruned", K=8, C=4, W=4, H=4)
+    _, weights = operands(layer, 1, None, WholeChannel(0.5))
+    kept = (weights != 0).reshape(8, -1)
+    assert kept.all(axis=1).sum() == kept.any(axis=1).sum() < 8
+    activations, _ = operands(layer, 1, NMStructured(1, 4), None)
+    assert ((activations != 0).sum(axis=-1) == 1).all()
+
+
+def test_a_measured_tensor_of_another_shape_is_refused() -> None:
+    with pytest.raises(SpecError, match="does not fit") as error:
+        simulate(LAYER, SCNN, activations=Measured.of(np.ones((2, 2))))
+    assert error.value.field == "activations"
+
+
 def test_axes_of_length_1_may_be_missing() -> None:
     layer = Layer("fc", K=4, C=3)
     activations, weights = operands(layer, 0, np.arange(3), np.ones((4, 3)))
@@ -57,7 +74,7 @@ def test_axes_of_length_1_may_be_missing() -> None:
         (np.full((4, 2, 2, 3), np.nan), "finite"),
         (np.full((4, 2, 2, 3), 1j), "real numbers"),
         (np.full((4, 2, 2, 3), "a"), "real numbers"),
-        ("missing.npy", "not a readable .npy file"),
+        ("missing.npy", "file not found"),
     ],
 )
 def test_unusable_weights_are_refused(given: object, message: str) -> None:
@@ -68,9 +85,9 @@ def test_unusable_weights_are_refused(given: object, message: str) -> None:
 def test_a_file_of_something_else_is_refused_by_path(tmp_path: Path) -> None:
     text = tmp_path / "text.npy"
     text.write_text("not an array")
-    with pytest.raises(SpecError, match="not a readable") as error:
+    with pytest.raises(SpecError, match="not a tensor file") as error:
         simulate(LAYER, SCNN, weights=text)
     assert error.value.path == str(text)
-    np.savez(tmp_path / "many.npz", a=np.ones(1))
-    with pytest.raises(SpecError, match="archive"):
+    np.savez(tmp_path / "many.npz", a=np.ones(1), b=np.ones(1))
+    with pytest.raises(SpecError, match="holds 2 tensors"):
         simulate(LAYER, SCNN, weights=tmp_path / "many.npz")

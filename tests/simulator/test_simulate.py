@@ -76,7 +76,7 @@ def test_agrees_with_a_machine_in_plain_loops(run: tuple[Layer, Machine, int]) -
     assert result.multiplies == expected.multiplies
     assert result.nonzero_products == expected.nonzero
     assert result.useful_multiplies == expected.useful
-    assert result.slots.bank_stall == expected.bank_stall * lanes
+    assert result.slots.bank_stalls == expected.bank_stall * lanes
     assert result.slots.overhead == expected.overhead * lanes
     assert result.cycles == expected.cycles
     assert result.slots.total == result.cycles * machine.multipliers
@@ -91,7 +91,7 @@ def test_dot_products_compute_the_convolution_and_account_for_every_slot(run: tu
     assert result.max_abs_error == 0
     assert result.multiplies == layer.macs
     assert result.slots.total == result.cycles * machine.multipliers
-    assert result.slots.zero_operand == result.multiplies - result.useful_multiplies
+    assert result.slots.zero_operands == result.multiplies - result.useful_multiplies
     assert min(result.slots.shares().values()) >= 0
 
 
@@ -120,11 +120,11 @@ def test_at_density_1_the_sparse_dataflow_is_the_dense_one(run: tuple[Layer, Mac
 def test_banks_twice_the_products_of_a_step_hardly_stall(layer: Layer) -> None:
     """Parashar et al., section IV: A = 2 F I sufficiently reduces accumulator bank contention."""
     result = simulate(layer, SCNN)
-    assert result.slots.shares()["bank_stall"] < 0.02
+    assert result.slots.shares()["bank_stalls"] < 0.02
     unqueued = simulate(layer, replace(SCNN, bank_contention="unqueued"))
     assert 1.1 < unqueued.cycles / result.cycles < 3
     fewer = simulate(layer, replace(SCNN, accumulator_banks=4, accumulator_entries=256))
-    assert fewer.slots.shares()["bank_stall"] > 0.1
+    assert fewer.slots.shares()["bank_stalls"] > 0.1
 
 
 def test_alexnet_conv3_with_bank_queues_is_exact_and_quick() -> None:
@@ -132,7 +132,7 @@ def test_alexnet_conv3_with_bank_queues_is_exact_and_quick() -> None:
     result = simulate(CONV3, SCNN)
     assert time.process_time() - start < 20
     assert result.max_abs_error == 0
-    assert result.slots.shares()["bank_stall"] < 0.02
+    assert result.slots.shares()["bank_stalls"] < 0.02
 
 
 def test_dcnn_takes_one_step_for_16_operand_pairs() -> None:
@@ -147,7 +147,7 @@ def test_dcnn_takes_one_step_for_16_operand_pairs() -> None:
 def test_a_plane_smaller_than_the_grid_leaves_pes_idle() -> None:
     layer = Layer("small", K=8, C=4, W=7, H=7)
     result = simulate(layer, SCNN)
-    assert result.slots.idle_pe == result.cycles * 15 * 16
+    assert result.slots.idle_pes == result.cycles * 15 * 16
     assert result.slots.barrier == 0
 
 
@@ -173,7 +173,7 @@ def test_placeholders_cost_lanes_and_no_error() -> None:
     free, limited = simulate(layer, SCNN), simulate(layer, replace(SCNN, run_bits=4))
     assert limited.max_abs_error == 0
     assert limited.useful_multiplies == free.useful_multiplies
-    assert limited.slots.placeholder == limited.multiplies - free.multiplies > 0
+    assert limited.slots.placeholders == limited.multiplies - free.multiplies > 0
     assert limited.cycles > free.cycles
 
 

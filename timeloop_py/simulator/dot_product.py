@@ -26,7 +26,8 @@ def run_dot_product(
     """Execute one image [C, H, W] on the output tiles of one pass.
 
     ``sums`` [groups, Kc, Q, P] receives the convolution; None leaves it out. ``advance`` is called with the number of
-    groups finished. Every operand pair takes a multiplier, zeros and padding included.
+    groups finished. Every operand pair takes a multiplier, zeros and padding included; a group is one
+    block.
     """
     if sums is not None:
         _accumulate(layer, machine, part, groups, image, sums)
@@ -36,8 +37,7 @@ def run_dot_product(
     outputs = groups.sizes[:, None] * keeps
     taps = layer.channels_per_group * layer.R * layer.S
     steps = outputs * len(_vectors(layer, machine))
-    opened = np.where(has_tile, machine.block_overhead_cycles * layer.channels_per_group, 0)
-    overhead = np.broadcast_to(opened, outputs.shape)
+    overhead = np.broadcast_to(np.where(has_tile, machine.block_overhead_cycles, 0), outputs.shape)
     work = Work(
         steps=steps,
         stalls=np.zeros_like(outputs),

@@ -40,7 +40,7 @@ class Machine:
     queue_depth : int
         Products that may wait in front of a queued bank when the next step starts [8; the paper gives no number].
     block_overhead_cycles : int
-        Cycles to open the blocks of one group, channel and stride parity [0].
+        Cycles to open the blocks of one group, channel and stride parity; in a dot product those of a group [0].
     vector_over : channels_and_taps or channels
         What fills the operand vectors of a dot product.
     run_bits : int or None

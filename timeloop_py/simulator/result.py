@@ -14,22 +14,22 @@ class Slots:
     """Where every multiplier slot went: counts that add up to ``cycles * multipliers``.
 
     ``useful``: product of two non-zeros inside the output plane. ``out_of_range``: of two non-zeros, but outside (with
-    input halos: in a neighbour's tile). ``zero_operand``: a product with a zero in a dense dataflow. ``placeholder``:
-    one with a run-length placeholder. ``fragmentation``: lanes of a step left empty by partly filled vectors.
-    ``bank_stall``: waiting for accumulator banks. ``overhead``: opening blocks. ``drain``: waiting for the other half
-    of the accumulators. ``barrier``: waiting for slower PEs. ``idle_pe``: PEs without a tile.
+    input halos: in a neighbour's tile). ``zero_operands``: products with a zero in a dense dataflow. ``placeholders``:
+    with a run-length placeholder. ``fragmentation``: lanes of a step left empty by partly filled vectors.
+    ``bank_stalls``: waiting for accumulator banks. ``overhead``: opening blocks. ``drain``: waiting for the other half
+    of the accumulators. ``barrier``: waiting for slower PEs. ``idle_pes``: PEs without a tile.
     """
 
     useful: int
     out_of_range: int
-    zero_operand: int
-    placeholder: int
+    zero_operands: int
+    placeholders: int
     fragmentation: int
-    bank_stall: int
+    bank_stalls: int
     overhead: int
     drain: int
     barrier: int
-    idle_pe: int
+    idle_pes: int
 
     @property
     def total(self) -> int:

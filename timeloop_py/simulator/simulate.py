@@ -39,8 +39,8 @@ def simulate(
         The accelerator.
     seed : int
         Draws the tensors that are not given, with the layer's densities.
-    weights, activations : array [K, C/G, S, R] and [N, C, H, W], or path of a ``.npy`` file, optional
-        Real tensors.
+    weights, activations : array, path or DensityModel, optional
+        Values [K, C/G, S, R] and [N, C, H, W], a tensor file of them, or a model to draw from.
     verify : bool
         Multiply every pair and compute the convolution. Without it (and without bank contention) cycles and counts,
         which stay the same, come from the numbers of vectors alone.
@@ -128,12 +128,12 @@ def _slots(machine: Machine, times: Timeline, products: int, nonzero: int, usefu
     return Slots(
         useful=useful,
         out_of_range=nonzero - useful,
-        zero_operand=0 if sparse else with_zero,
-        placeholder=with_zero if sparse else 0,
+        zero_operands=0 if sparse else with_zero,
+        placeholders=with_zero if sparse else 0,
         fragmentation=times.steps * lanes - products,
-        bank_stall=times.bank_stall * lanes,
+        bank_stalls=times.bank_stalls * lanes,
         overhead=times.overhead * lanes,
         drain=times.drain * lanes,
         barrier=times.barrier * lanes,
-        idle_pe=times.idle_pe * lanes,
+        idle_pes=times.idle_pes * lanes,
     )

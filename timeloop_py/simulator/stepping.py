@@ -208,7 +208,7 @@ class Stepper:
 
 
 def _runs(cost: IntArray, limit: int, most: int) -> Iterator[slice]:
-    """Cut a sequence into runs of at most ``most`` that cost at most ``limit`` together (or one, where one is dearer)."""
+    """Cut a sequence into runs of at most ``most`` entries and ``limit`` cost, or of one where one is dearer."""
     start = 0
     while start < cost.size:
         fitting = int(np.searchsorted(np.cumsum(cost[start:]), limit, side="right"))

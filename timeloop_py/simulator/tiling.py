@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import count, pairwise
 
 import numpy as np
 
@@ -90,13 +91,10 @@ def plan(layer: Layer, machine: Machine) -> Plan:
 
     ``Kc = max(1, min(K/G, Kc_max, floor(A*E / output tile of the largest PE)))``; the tile has its halo where halos
     are outputs. Where not even one output channel fits, the plane is first cut into the fewest equal passes with
-    which it does, of those into the ones with the smallest tile. A filter that is too large for that is a SpecError.
+    which it does, of those into the squarest. A filter that is too large for that is a SpecError.
     """
     x, y = axes(layer)
-    cuts = (1, 1)
-    tile = _accumulated_tile(x, machine.pe_columns, 1, machine) * _accumulated_tile(y, machine.pe_rows, 1, machine)
-    if tile > machine.accumulators:
-        cuts, tile = _fewest_passes(layer, machine)
+    cuts, tile = _fewest_passes(layer, machine)
     group = max(1, min(layer.output_channels_per_group, machine.output_channel_group_max, machine.accumulators // tile))
     columns = _spans(x, machine.pe_columns, cuts[0], machine)
     rows = _spans(y, machine.pe_rows, cuts[1], machine)
@@ -104,27 +102,35 @@ def plan(layer: Layer, machine: Machine) -> Plan:
 
 
 def _fewest_passes(layer: Layer, machine: Machine) -> tuple[tuple[int, int], int]:
+    """Passes along x and y, and the sums of one output channel in the largest tile."""
     x, y = axes(layer)
-    widths = [_accumulated_tile(x, machine.pe_columns, cut, machine) for cut in range(1, x.size + 1)]
-    heights = [_accumulated_tile(y, machine.pe_rows, cut, machine) for cut in range(1, y.size + 1)]
-    fitting = [
-        (i * j, width * height, i, j)
-        for i, width in enumerate(widths, 1)
-        for j, height in enumerate(heights, 1)
-        if width * height <= machine.accumulators
-    ]
-    if not fitting:
+    most_x, most_y = (stop - start for start, stop in (_plane(x, machine), _plane(y, machine)))
+    least = _tile(layer, machine, (most_x, most_y))
+    if least > machine.accumulators:
         raise SpecError(
-            f"{machine.accumulators} accumulators do not hold the {widths[-1] * heights[-1]} sums of one output "
-            f"channel of {layer.name!r}, however small the tile: expected more accumulators or a smaller filter",
+            f"{machine.accumulators} accumulators do not hold the {least} sums of one output channel of "
+            f"{layer.name!r}, however small the tile: expected more accumulators or a smaller filter",
             field="accumulator_entries",
         )
-    _, tile, i, j = min(fitting)
-    return (i, j), tile
+    tiles = ((cuts, _tile(layer, machine, cuts)) for cuts in _pass_counts(most_x, most_y))
+    return next((cuts, tile) for cuts, tile in tiles if tile <= machine.accumulators)
 
 
-def _accumulated_tile(axis: Axis, parts: int, passes: int, machine: Machine) -> int:
-    """The side of the largest PE's output tile that ``Kc`` is computed with.
+def _pass_counts(width: int, height: int) -> Iterator[tuple[int, int]]:
+    """Ways to cut a plane into passes along x and y: the fewest first, of those the squarest parts first."""
+    for total in count(1):
+        cuts = [(i, total // i) for i in range(1, total + 1) if total % i == 0 and i <= width and total // i <= height]
+        yield from sorted(cuts, key=lambda cut: abs(width / cut[0] - height / cut[1]))
+
+
+def _tile(layer: Layer, machine: Machine, passes: tuple[int, int]) -> int:
+    """Sums of one output channel in the output tile of the largest PE, with which ``Kc`` is computed."""
+    x, y = axes(layer)
+    return _side(x, machine.pe_columns, passes[0], machine) * _side(y, machine.pe_rows, passes[1], machine)
+
+
+def _side(axis: Axis, parts: int, passes: int, machine: Machine) -> int:
+    """The side of that tile.
 
     Input halos and dot products: the outputs of the tile. Output halos: ``Wt + R - 1`` for the largest parity of a
     stride, ``Wt`` and ``R`` being the most positions and taps a parity has.
@@ -141,16 +147,20 @@ def cuts_outputs(machine: Machine) -> bool:
     return machine.dataflow == "pt_is_dp_dense" or machine.halo == "input"
 
 
+def _plane(axis: Axis, machine: Machine) -> Interval:
+    """What is cut of an axis: outputs, inputs, or inputs with padding."""
+    if cuts_outputs(machine):
+        return 0, axis.outputs
+    padding = axis.padding if machine.tiling == "padded_ceil" else 0
+    return -padding, axis.size + padding
+
+
 def _spans(axis: Axis, parts: int, passes: int, machine: Machine) -> list[tuple[Span, ...]]:
     """The spans of all ``parts`` PEs along an axis, per pass."""
-    if cuts_outputs(machine):
-        start, stop, make = 0, axis.outputs, _span_of_outputs
-    else:
-        padding = axis.padding if machine.tiling == "padded_ceil" else 0
-        start, stop, make = -padding, axis.size + padding, _span_of_inputs
+    make = _span_of_outputs if cuts_outputs(machine) else _span_of_inputs
     return [
         tuple(make(axis, tile) for tile in cut(*part, parts, machine.tiling))
-        for part in cut(start, stop, passes, "balanced")
+        for part in cut(*_plane(axis, machine), passes, "balanced")
     ]
 
 

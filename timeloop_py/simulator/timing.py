@@ -62,11 +62,11 @@ class Timeline:
 
     cycles: int
     steps: int
-    bank_stall: int
+    bank_stalls: int
     overhead: int
     drain: int
     barrier: int
-    idle_pe: int
+    idle_pes: int
 
 
 def timeline(work: Work, machine: Machine) -> Timeline:
@@ -95,11 +95,11 @@ def timeline(work: Work, machine: Machine) -> Timeline:
     return Timeline(
         cycles=cycles,
         steps=int(work.steps.sum()),
-        bank_stall=int(work.stalls.sum()),
+        bank_stalls=int(work.stalls.sum()),
         overhead=int(work.overhead.sum()),
         drain=draining,
         barrier=waiting,
-        idle_pe=idle,
+        idle_pes=idle,
     )
 
 
