@@ -41,6 +41,41 @@ def countable_cases(draw: st.DrawFn, problems: st.SearchStrategy[Problem]) -> Ca
     return case
 
 
+@st.composite
+def linked_cases(draw: st.DrawFn) -> Case:
+    """Cases made for tiles that move on from neighbour to neighbour, which mappings drawn at random hardly ever do.
+
+    Inputs stand at ``a*p + b*r`` in one rank or two: one dimension spread over the array, the other over time.
+    """
+    bounds, ranks, loops = {"K": draw(st.integers(1, 3))}, [], []
+    for across, along in (("P", "R"), ("Q", "S"))[: draw(st.integers(1, 2))]:
+        axis = draw(st.sampled_from((LoopKind.SPATIAL_X, LoopKind.SPATIAL_Y)))
+        columns, steps = draw(st.sampled_from(((3,), (2,), (4,), (2, 2)))), draw(st.sampled_from(((3,), (2,), (2, 2))))
+        inner = draw(st.sampled_from((1, 1, 1, 2)))
+        loops.append([Loop(across, number, axis) for number in columns] + [Loop(across, inner)])
+        loops.append([Loop(along, number) for number in steps])
+        bounds |= {across: prod(columns) * inner, along: prod(steps)}
+        coefficients = (draw(st.sampled_from((1, 1, 2, -1))), draw(st.sampled_from((1, 1, 2, -1))))
+        ranks.append(Rank((Term(across, coefficients[0]), Term(along, coefficients[1]))))
+    loops.append([Loop("K", bounds["K"], draw(st.sampled_from(list(LoopKind))))])
+    order = draw(st.permutations([number for number, chain in enumerate(loops) for _ in chain]))
+    chains = [iter(chain) for chain in loops]
+    nodes: list[Node] = [next(chains[number]) for number in order]
+    across_names, along_names = list(bounds)[1::2], list(bounds)[2::2]
+    problem = Problem(
+        bounds,
+        (
+            tensor("Inputs", *ranks),
+            tensor("Weights", "K", *along_names),
+            tensor("Outputs", "K", *across_names, is_output=True),
+        ),
+    )
+    homes = [Store("L0", item.name) for item in problem.tensors]
+    below = len(nodes) - draw(st.sampled_from((0, 0, 1, 2)))
+    mapping = Mapping((*homes, *nodes[:below], Store("L1", "Inputs"), *nodes[below:]))
+    return Case(problem, mapping, replace(draw(options()), link_transfer=True))
+
+
 def options() -> st.SearchStrategy[CountingOptions]:
     return st.builds(
         CountingOptions,

@@ -5,8 +5,8 @@ from collections import Counter
 import pytest
 from hypothesis import HealthCheck, given, settings
 
-from tests.nest.brute_force import StoreCounts, count
-from tests.nest.strategies import FAMILIES, Case, cases, countable_cases, features, refusal
+from tests.nest.brute_force import Counts, StoreCounts, count
+from tests.nest.strategies import FAMILIES, Case, cases, countable_cases, features, linked_cases, refusal
 from timeloop_py.nest.traffic import TensorTraffic, count_traffic
 from timeloop_py.specs.errors import SpecError
 
@@ -42,6 +42,15 @@ def store_counts(row: TensorTraffic) -> StoreCounts:
     )
 
 
+def assert_agreement(case: Case) -> Counts:
+    counted = count_traffic(case.problem, case.mapping, case.options)
+    walked = count(case.problem, case.mapping, case.options)
+    assert counted.computes == walked.computes
+    assert counted.compute_cycles == walked.compute_cycles
+    assert {place: store_counts(counted.of(*place)) for place in walked.stores} == walked.stores
+    return walked
+
+
 @pytest.mark.parametrize("family", FAMILIES)
 def test_engine_agrees_with_brute_force(family: str) -> None:
     seen: set[str] = set()
@@ -50,11 +59,7 @@ def test_engine_agrees_with_brute_force(family: str) -> None:
     @settings(max_examples=CASES_PER_FAMILY)
     @given(countable_cases(FAMILIES[family]()))
     def compare(case: Case) -> None:
-        counted = count_traffic(case.problem, case.mapping, case.options)
-        walked = count(case.problem, case.mapping, case.options)
-        assert counted.computes == walked.computes
-        assert counted.compute_cycles == walked.compute_cycles
-        assert {place: store_counts(counted.of(*place)) for place in walked.stores} == walked.stores
+        assert_agreement(case)
         if repr(case) not in seen:
             seen.add(repr(case))
             found.update(features(case))
@@ -63,6 +68,19 @@ def test_engine_agrees_with_brute_force(family: str) -> None:
     assert len(seen) >= 300, "too few distinct cases: seven families must make 2,000"
     rare = {name for name in EVERYWHERE | ALSO.get(family, set()) if found[name] < ALWAYS_FOUND}
     assert not rare, f"the random cases hardly reach {rare}"
+
+
+def test_engine_agrees_where_neighbours_forward() -> None:
+    linked = 0
+
+    @settings(max_examples=300)
+    @given(linked_cases())
+    def compare(case: Case) -> None:
+        nonlocal linked
+        linked += assert_agreement(case).stores["L1", "Inputs"].link_transfers > 0
+
+    compare()
+    assert linked >= 50
 
 
 @settings(max_examples=100, suppress_health_check=[HealthCheck.filter_too_much])
