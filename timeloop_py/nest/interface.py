@@ -27,11 +27,11 @@ from timeloop_py.nest.walk import (
     absolute_moves,
     count_iterations,
     first_tile,
+    index_offsets,
     last_iteration,
     merged,
     moves,
     of_dim,
-    spatial_offsets,
 )
 from timeloop_py.numbers.operations import Number, is_plain, product
 from timeloop_py.numbers.touched import positions_inside, shared_positions, touched_positions
@@ -86,9 +86,9 @@ class Interface:
                 f"{self.tensor.name!r} are not countable as multicasts: make the factors perfect"
             )
         found: list[Offset] = []
-        for outer in cartesian(*(spatial_offsets(loops) for loops in above)):
+        for outer in cartesian(*(index_offsets(loops) for loops in above)):
             seen: set[Number] = set()
-            for inner in cartesian(*(spatial_offsets(loops) for loops in between)):
+            for inner in cartesian(*(index_offsets(loops) for loops in between)):
                 place = sum(term.coefficient * offset for term, offset in zip(rank.terms, inner, strict=True))
                 if copies is Copies.DISTINCT and spread:
                     if place in seen:
@@ -121,7 +121,7 @@ class Interface:
         if dim not in self.nest.imperfect_dims:
             yield product(loop.bound for loop in loops), None
             return
-        for offset in spatial_offsets(loops):
+        for offset in index_offsets(loops):
             yield 1, self.nest.bounds[dim] - offset
 
     # -- words that arrive ----------------------------------------------------------------------------

@@ -8,6 +8,7 @@ product of what its column and its row have. A stride splits an axis into pariti
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Literal
@@ -219,27 +220,36 @@ def tile_plane(layer: Layer, flow: Dataflow, columns: int, rows: int, accumulato
     reach of a single input is a SpecError.
     """
     axes = axis_of(layer, flow, 0, columns), axis_of(layer, flow, 1, rows)
-    tiles = output_tiles if flow.template.basis == "output_centric" else input_tiles
-    passes = [1, 1]
-    while True:
-        x, y = tiles(axes[0], passes[0]), tiles(axes[1], passes[1])
-        extents = [max(part.output_extent for part in parts) for parts in (x, y)]
-        entries = extents[0] * extents[1]
+    output_centric = flow.template.basis == "output_centric"
+    tiles = output_tiles if output_centric else input_tiles
+    limits = tuple(axis.outputs if output_centric else axis.plane for axis in axes)
+    for passes in _pass_counts(*limits):
+        x, y = (tiles(axis, count) for axis, count in zip(axes, passes, strict=True))
+        entries = _entries(x, y)
         if entries <= accumulator_words:
             break
-        larger = 0 if extents[0] >= extents[1] else 1
-        limits = [axis.outputs if flow.template.basis == "output_centric" else axis.plane for axis in axes]
-        if passes[larger] >= limits[larger]:
-            larger = 1 - larger
-        if passes[larger] >= limits[larger]:
-            raise SpecError(
-                f"the accumulator of {accumulator_words} words cannot hold the {extents[0]} x {extents[1]} partial "
-                f"sums of one output channel of {layer.name!r}, however small the tile",
-                field="parameters.accumulator_entries",
-            )
-        passes[larger] += 1
-    group = max(1, min(layer.output_channels_per_group, flow.output_channel_group_max, accumulator_words // entries))
+        if passes == (1, 1):  # before all cuts are tried: does the finest one help?
+            least = _entries(tiles(axes[0], limits[0]), tiles(axes[1], limits[1]))
+            if least > accumulator_words:
+                raise SpecError(
+                    f"the accumulator of {accumulator_words} words cannot hold the partial sums of one output channel "
+                    f"of {layer.name!r}, {least} at the least, however small the tile",
+                    field="parameters.accumulator_entries",
+                )
+    group = min(layer.output_channels_per_group, flow.output_channel_group_max, accumulator_words // entries)
     return PlanarTiling(x, y, group)
+
+
+def _entries(x: tuple[AxisTiles, ...], y: tuple[AxisTiles, ...]) -> int:
+    """Partial sums of one output channel in the largest tile."""
+    return max(part.output_extent for part in x) * max(part.output_extent for part in y)
+
+
+def _pass_counts(width: int, height: int) -> Iterator[tuple[int, int]]:
+    """Ways to cut a plane into temporal passes along x and y, fewest passes first, squarest sub-planes first."""
+    for total in range(1, width * height + 1):
+        cuts = [(x, total // x) for x in range(1, total + 1) if total % x == 0 and x <= width and total // x <= height]
+        yield from sorted(cuts, key=lambda cut: abs(width / cut[0] - height / cut[1]))
 
 
 def classes(columns: tuple[tuple[int, ...], ...]) -> list[tuple[tuple[int, ...], int]]:

@@ -9,15 +9,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import product as cartesian
 
 from timeloop_py.nest.interface import Copies, Interface
 from timeloop_py.nest.sharing import forwarded_words, words_with_shared_halos
 from timeloop_py.nest.walk import Nest, NestStore, count_iterations, last_iteration, of_dim
 from timeloop_py.numbers.operations import Number, product
-from timeloop_py.numbers.touched import touched_positions
+from timeloop_py.numbers.touched import positions_inside, touched_positions
 from timeloop_py.specs.hierarchy import CountingOptions
 from timeloop_py.specs.mapping import Mapping as LoopMapping
-from timeloop_py.specs.problem import Problem, Tensor
+from timeloop_py.specs.problem import Problem, Rank, Tensor
 
 
 @dataclass(frozen=True)
@@ -107,20 +108,34 @@ def _compute_cycles(nest: Nest, options: CountingOptions) -> Number:
 
 
 def tile_words(nest: Nest, tensor: Tensor, depth: int) -> Number:
-    """Words of the largest tile of ``tensor`` below the first ``depth`` loops, clipping left aside."""
+    """Words of the largest tile of ``tensor`` below the first ``depth`` loops."""
     words: Number = 1
     for rank in tensor.ranks:
         if rank.entries is not None:
             words = words * rank.entries
-            continue
-        size = touched_positions(
-            [nest.clipped_tile(depth, term.dim) for term in rank.terms],
-            [term.coefficient for term in rank.terms],
-        )
-        if rank.clip is not None:
-            size = min(size, rank.clip[1] - rank.clip[0])
-        words = words * size
+        elif rank.clip is not None:
+            words = words * _largest_clipped(nest, rank, rank.clip, depth)
+        else:
+            sizes = [nest.clipped_tile(depth, term.dim) for term in rank.terms]
+            words = words * touched_positions(sizes, [term.coefficient for term in rank.terms])
     return words
+
+
+def _largest_clipped(nest: Nest, rank: Rank, clip: tuple[int, int], depth: int) -> int:
+    """Positions inside the clip of the largest tile, wherever it stands."""
+    coefficients = [term.coefficient for term in rank.terms]
+    places = [list(nest.tiles(depth, dim)) for dim in rank.dims]
+    return max(
+        len(
+            positions_inside(
+                [size for _, size in tile],
+                coefficients,
+                sum(c * base for c, (base, _) in zip(coefficients, tile, strict=True)),
+                clip,
+            )
+        )
+        for tile in cartesian(*places)
+    )
 
 
 def _input_row(

@@ -127,6 +127,13 @@ class Nest:
         size = self.tile(depth, dim)
         return minimum(size, self.bounds[dim]) if dim in self.imperfect_dims else size
 
+    def tiles(self, depth: int, dim: str) -> Iterator[tuple[int, int]]:
+        """(base, size) of every tile of ``dim`` below the first ``depth`` loops, over time and instances."""
+        tile, bound = self.tile(depth, dim), self.bounds[dim]
+        for base in index_offsets([loop for loop in self.loops[:depth] if loop.dim == dim]):
+            if base < bound:
+                yield base, min(tile, bound - base)
+
     def temporal(self, depth: int) -> tuple[NestLoop, ...]:
         """Temporal loops among the first ``depth``; loops of one iteration left out."""
         return tuple(
@@ -149,8 +156,8 @@ def of_dim(loops: Sequence[NestLoop], dim: str) -> tuple[NestLoop, ...]:
     return tuple(loop for loop in loops if loop.dim == dim)
 
 
-def spatial_offsets(loops: Sequence[NestLoop]) -> Iterator[Number]:
-    """Index offsets of the instances spread by spatial loops of one dimension."""
+def index_offsets(loops: Sequence[NestLoop]) -> Iterator[Number]:
+    """Indices at which the iterations of loops over one dimension start."""
     for indices in cartesian(*(range(_largest_bound(loop.bound)) for loop in loops)):
         yield sum((index * loop.step for index, loop in zip(indices, loops, strict=True)), 0)
 
