@@ -1,0 +1,139 @@
+"""Run-length codes: entries, placeholders and vectors of a tile (Parashar et al., SCNN, ISCA 2017, section IV).
+
+A non-zero is stored with the number of zeros before it, at most ``2**run_bits - 1``. In a longer run every zero after
+that many others is stored as a placeholder of its own, which takes a word (and a multiplier lane). Zeros after the
+last non-zero are not stored.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from math import comb
+from typing import Any
+
+import numpy as np
+
+from timeloop_py.tensors.density import (
+    Array,
+    Bernoulli,
+    DensityModel,
+    Mask,
+    Tile,
+    each_tile,
+    mean_and_variance,
+    pmf_of_vectors,
+    positions,
+)
+
+# Longer runs of zeros than this likely are left out of sums.
+_NEGLIGIBLE = 1e-30
+
+
+def expected_placeholders(tile: Tile, zeros: DensityModel, run_bits: int) -> Any:
+    """Expected placeholders of a tile; arrays of tiles, and of densities of a Bernoulli model, broadcast.
+
+    A non-zero after z zeros needs ``floor(z / 2^b)`` of them, so with ``L = 2^b``
+
+        sum over m >= 1 of (n - m*L) * (P(m*L positions empty) - P(m*L + 1 positions empty)).
+
+    Exact where a run of positions is empty with the same probability wherever it lies in the tile (Bernoulli,
+    hypergeometric, fixed); an estimate for structures that are aligned to the tile.
+    """
+    n = np.asarray(positions(tile))
+    limit = 1 << run_bits
+    total: Any = 0.0
+    for zeros_before in range(limit, int(np.max(n, initial=0)), limit):
+        empty = zeros.probability_empty(zeros_before)
+        if np.max(empty) < _NEGLIGIBLE:
+            break
+        total = total + np.maximum(n - zeros_before, 0) * (empty - zeros.probability_empty(zeros_before + 1))
+    return total
+
+
+def entries_pmf(tile: Tile, zeros: DensityModel, run_bits: int) -> Array:
+    """Probability that a tile of n positions stores 0, 1, ..., n entries (non-zeros and placeholders).
+
+    Exact where all arrangements of the same number of non-zeros are equally likely (Bernoulli, hypergeometric); for
+    other models that is assumed.
+    """
+    n = int(positions(tile))
+    if isinstance(zeros, Bernoulli):
+        return _independent_entries_pmf(n, float(zeros.probability), 1 << run_bits)
+    pmf = np.zeros(n + 1)
+    for nonzeros, probability in enumerate(zeros.occupancy_pmf(tile)):
+        if probability > 0:
+            for placeholders, share in enumerate(placeholder_shares(n, nonzeros, 1 << run_bits)):
+                pmf[nonzeros + placeholders] += probability * share
+    return pmf
+
+
+def stored_vector_moments(tile: Tile, zeros: DensityModel, run_bits: int, lanes: int) -> tuple[Any, Any]:
+    """Mean and variance of the vectors of ``lanes`` that a tile's entries fill, placeholders included."""
+
+    def moments(one: Tile) -> tuple[float, float]:
+        return mean_and_variance(pmf_of_vectors(entries_pmf(one, zeros, run_bits), lanes))
+
+    values = np.asarray(each_tile(moments, tile))
+    return values[..., 0][()], values[..., 1][()]
+
+
+def most_entries(fibers: int, length: int, nonzeros: int, run_bits: int) -> int:
+    """The most entries that ``nonzeros`` can take in ``fibers`` codes of ``length`` positions each.
+
+    Placeholders are most where every code has a non-zero at its end; further non-zeros first fill what is left of a
+    run beside whole multiples of the limit, then cost a placeholder per limit.
+    """
+    limit = 1 << run_bits
+    used = min(fibers, nonzeros)
+    if used == 0:
+        return 0
+    whole, slack = divmod(length - 1, limit)
+    lost = -(-max(nonzeros - used - used * slack, 0) // limit)
+    return nonzeros + used * whole - lost
+
+
+def occupied(nonzero: Mask, run_bits: int) -> Mask:
+    """Which positions of a code (the last axis) are stored: non-zeros and placeholders."""
+    length = nonzero.shape[-1]
+    index = np.arange(length)
+    last = np.maximum.accumulate(np.where(nonzero, index, -1), axis=-1)
+    before = np.concatenate([np.full((*nonzero.shape[:-1], 1), -1), last[..., :-1]], axis=-1)
+    followed = np.flip(np.logical_or.accumulate(np.flip(nonzero, -1), axis=-1), -1)
+    full_run = (index - before) % (1 << run_bits) == 0
+    stored: Mask = nonzero | (full_run & followed)
+    return stored
+
+
+@lru_cache(maxsize=4096)
+def placeholder_shares(n: int, nonzeros: int, limit: int) -> tuple[float, ...]:
+    """Share of the arrangements of ``nonzeros`` among ``n`` positions that need 0, 1, ... placeholders.
+
+    With runs ``z_j = limit*a_j + r_j`` before the non-zeros, s = sum of a_j placeholders arise in
+    ``C(s+k-1, k-1)`` ways, and the rests with the zeros at the end in
+    ``sum over i of (-1)^i C(k, i) C(n - limit*(s+i), k)`` ways.
+    """
+    if nonzeros == 0:
+        return (1.0,)
+    shares = []
+    for placeholders in range((n - nonzeros) // limit + 1):
+        rests = sum(
+            (-1) ** i * comb(nonzeros, i) * comb(n - limit * (placeholders + i), nonzeros)
+            for i in range((n - nonzeros) // limit - placeholders + 1)
+        )
+        shares.append(comb(placeholders + nonzeros - 1, nonzeros - 1) * rests / comb(n, nonzeros))
+    return tuple(shares)
+
+
+def _independent_entries_pmf(n: int, density: float, limit: int) -> Array:
+    """Position by position: pending[r, e] has e entries if a non-zero follows, r zeros after the last of them."""
+    pending = np.zeros((limit, n + 1))
+    pending[0, 0] = 1.0
+    stored: Array = pending[0].copy()  # entries up to the last non-zero so far
+    for _ in range(n):
+        total: Array = pending.sum(axis=0)
+        commits = np.concatenate([[0.0], density * total[:-1]])
+        wraps = np.concatenate([[0.0], (1 - density) * pending[-1, :-1]])
+        pending[1:] = (1 - density) * pending[:-1]
+        pending[0] = commits + wraps
+        stored = (1 - density) * stored + commits
+    return stored
