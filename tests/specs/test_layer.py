@@ -177,3 +177,11 @@ def test_wrong_fields_from_python_name_the_field() -> None:
         with pytest.raises(SpecError) as caught:
             replace(good, **change)
         assert caught.value.field == field
+
+
+def test_sizes_stay_where_their_products_are_exact() -> None:
+    largest = 2**31 - 1
+    assert Layer("wide", K=largest, C=1).weights == largest
+    with pytest.raises(SpecError, match="at most") as caught:
+        Layer("wider", K=largest + 1, C=1)
+    assert caught.value.field == "K"

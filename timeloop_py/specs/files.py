@@ -21,7 +21,18 @@ T = TypeVar("T")
 
 _INTEGER = re.compile(r"[-+]?(0|[1-9][0-9]*)\Z")
 _FLOAT = re.compile(r"[-+]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][-+]?[0-9]+)?\Z")
+# An escape sequence of a JSON string; the groups are the halves of a character that takes two.
+_ESCAPE = re.compile(r"\\(?:u([dD][89abAB][0-9a-fA-F]{2})\\u([dD][c-fC-F][0-9a-fA-F]{2})|.)", re.DOTALL)
+_ESCAPED_IN_YAML = re.compile("[\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff]")
 _WORDS: dict[str, Scalar] = {"true": True, "false": False, "null": None, "~": None, "": None}
+
+
+#: How deep lists and sections may nest, and how many values a file may have once its aliases are spelt out. More is no
+#: spec, and would take the interpreter down.
+MAX_DEPTH = 100
+MAX_VALUES = 250_000
+# Digits of the longest whole number; more are neither a size nor an energy, and Python takes too long over them.
+_MAX_DIGITS = 300
 
 
 class _Missing:
@@ -220,21 +231,79 @@ def load_value(path: Path | str) -> Value:
 def parse_value(text: str, path: str, is_json: bool = False) -> Value:
     """Parse YAML (or JSON) text; ``path`` is what errors call it."""
     if is_json:
-        # A literal tab cannot stand inside a JSON string; YAML does not take it as white space.
-        text = text.replace("\t", " ")
+        text = _json_as_yaml(text)
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     try:
+        _check_depth(text, path, loader)
         node = yaml.compose(text, Loader=loader)
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         problem = getattr(error, "problem", None) or str(error).splitlines()[0]
         line = mark.line + 1 if mark is not None else None
         raise SpecError(f"broken {'JSON' if is_json else 'YAML'}: {problem}", path=path, line=line) from None
-    except RecursionError:
-        raise SpecError("nested too deeply", path=path) from None
     if node is None:
         raise SpecError("the file is empty", path=path, line=1)
-    return _convert(node, path, "", frozenset())
+    _check_aliases(node, path, {})
+    return _convert(node, path, "")
+
+
+def _json_as_yaml(text: str) -> str:
+    """JSON is YAML but for white space, characters in two halves, and what YAML wants escaped or folds as a line end."""
+    # A literal tab cannot stand inside a JSON string; YAML does not take it as white space.
+    text = text.removeprefix("\ufeff").replace("\t", " ")
+    return _ESCAPED_IN_YAML.sub(lambda found: _escaped(ord(found.group())), _ESCAPE.sub(_joined_halves, text))
+
+
+def _joined_halves(escape: re.Match[str]) -> str:
+    high, low = escape.groups()
+    if high is None:
+        return escape.group()
+    return _escaped(0x10000 + ((int(high, 16) - 0xD800) << 10) + int(low, 16) - 0xDC00)
+
+
+def _escaped(character: int) -> str:
+    return f"\\U{character:08x}"
+
+
+def _check_depth(text: str, path: str, loader: Any) -> None:
+    """Refuse nesting that composing, which recurses, would not survive."""
+    depth = 0
+    for event in yaml.parse(text, Loader=loader):
+        if isinstance(event, yaml.CollectionStartEvent):
+            depth += 1
+            if depth > MAX_DEPTH:
+                line = event.start_mark.line + 1
+                raise SpecError(f"nested more than {MAX_DEPTH} levels deep", path=path, line=line)
+        elif isinstance(event, yaml.CollectionEndEvent):
+            depth -= 1
+
+
+def _check_aliases(node: yaml.Node, path: str, known: dict[int, tuple[int, int] | None]) -> tuple[int, int]:
+    """Values of a node and how deep they nest, both with every alias spelt out; ``known`` by node, None: being counted.
+
+    Refuses an anchor that contains itself, and aliases that blow a file up.
+    """
+    if id(node) not in known:
+        known[id(node)] = None
+        parts = [_check_aliases(child, path, known) for child in _children(node)]
+        size = 1 + sum(values for values, _ in parts), 1 + max((depth for _, depth in parts), default=0)
+        if size[0] > MAX_VALUES or size[1] > MAX_DEPTH + 1:
+            raise SpecError(
+                f"more than {MAX_VALUES} values or {MAX_DEPTH} levels, with all aliases spelt out",
+                path=path,
+                line=node.start_mark.line + 1,
+            )
+        known[id(node)] = size
+    found = known[id(node)]
+    if found is None:
+        raise SpecError("a YAML anchor that contains itself", path=path, line=node.start_mark.line + 1)
+    return found
+
+
+def _children(node: yaml.Node) -> list[yaml.Node]:
+    if isinstance(node, yaml.MappingNode):
+        return [child for pair in node.value for child in pair]
+    return node.value if isinstance(node, yaml.SequenceNode) else []
 
 
 def load_section(path: Path | str) -> Section:
@@ -242,15 +311,12 @@ def load_section(path: Path | str) -> Section:
     return load_value(path).section()
 
 
-def _convert(node: yaml.Node, path: str, field: str, ancestors: frozenset[int]) -> Value:
+def _convert(node: yaml.Node, path: str, field: str) -> Value:
     line = node.start_mark.line + 1
-    if id(node) in ancestors:
-        raise SpecError("a YAML anchor that contains itself", path=path, line=line, field=field or None)
-    inside = ancestors | {id(node)}
     if isinstance(node, yaml.ScalarNode):
         return Value(_scalar(node), path, line, field)
     if isinstance(node, yaml.SequenceNode):
-        items = tuple(_convert(child, path, f"{field}[{index}]", inside) for index, child in enumerate(node.value))
+        items = tuple(_convert(child, path, f"{field}[{index}]") for index, child in enumerate(node.value))
         return Value(items, path, line, field)
     entries: dict[str, Value] = {}
     for key_node, value_node in node.value:
@@ -261,7 +327,7 @@ def _convert(node: yaml.Node, path: str, field: str, ancestors: frozenset[int]) 
         child_field = f"{field}.{key}" if field else key
         if key in entries:
             raise SpecError("the key stands here twice", path=path, line=key_line, field=child_field)
-        value = _convert(value_node, path, child_field, inside)
+        value = _convert(value_node, path, child_field)
         entries[key] = Value(value.data, path, key_line, child_field)
     return Value(Section(entries, path, line, field), path, line, field)
 
@@ -276,7 +342,7 @@ def parse_scalar(text: str) -> Scalar:
     if text.lower() in _WORDS:
         return _WORDS[text.lower()]
     if _INTEGER.match(text):
-        return int(text)
+        return int(text) if len(text) <= _MAX_DIGITS else float(text)
     if _FLOAT.match(text):
         return float(text)
     return text

@@ -20,6 +20,8 @@ LayerKind = Literal["conv", "fc", "depthwise"]
 #: Operations that keep the shape of the tensor and are free in the cost model.
 IN_PLACE_OPERATIONS = ("relu", "relu6", "lrn", "batch_norm", "dropout", "softmax")
 POOL_KINDS = ("max", "average")
+#: No size of a layer is larger: products of two of them still are 64-bit integers.
+MAX_SIZE = 2**31 - 1
 
 
 @dataclass(frozen=True)
@@ -251,6 +253,8 @@ def plane_after(operations: tuple[Operation, ...], plane: Pair) -> Pair:
 def _check_integer(key: str, number: object, minimum: int) -> None:
     if isinstance(number, bool) or not isinstance(number, Integral) or int(number) < minimum:
         raise SpecError(f"expected a whole number of at least {minimum}, found {number!r}", field=key)
+    if int(number) > MAX_SIZE:
+        raise SpecError(f"expected at most {MAX_SIZE}, found {number}", field=key)
 
 
 def _check_pair(key: str, pair: object, minimum: int) -> None:
