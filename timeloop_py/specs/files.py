@@ -248,7 +248,7 @@ def parse_value(text: str, path: str, is_json: bool = False) -> Value:
 
 
 def _json_as_yaml(text: str) -> str:
-    """JSON is YAML but for white space, characters in two halves, and what YAML wants escaped or folds as a line end."""
+    """JSON as YAML reads it: but for white space, halved characters and what YAML wants escaped it is YAML."""
     # A literal tab cannot stand inside a JSON string; YAML does not take it as white space.
     text = text.removeprefix("\ufeff").replace("\t", " ")
     return _ESCAPED_IN_YAML.sub(lambda found: _escaped(ord(found.group())), _ESCAPE.sub(_joined_halves, text))
@@ -272,7 +272,7 @@ def _check_depth(text: str, path: str, loader: Any) -> None:
         if isinstance(event, yaml.CollectionStartEvent):
             depth += 1
             if depth > MAX_DEPTH:
-                line = event.start_mark.line + 1
+                line = event.start_mark.line + 1 if event.start_mark else None
                 raise SpecError(f"nested more than {MAX_DEPTH} levels deep", path=path, line=line)
         elif isinstance(event, yaml.CollectionEndEvent):
             depth -= 1
