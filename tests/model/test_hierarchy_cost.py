@@ -7,10 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import sympy
-from hypothesis import given
-from hypothesis import strategies as st
 
-from timeloop_py.model.hierarchy_cost import Cost, hierarchy_cost, line_count
+from timeloop_py.model.hierarchy_cost import Cost, hierarchy_cost
 from timeloop_py.model.network_hops import network_routes
 from timeloop_py.nest.traffic import TensorTraffic, Traffic, count_traffic
 from timeloop_py.specs.case import load_case
@@ -100,24 +98,7 @@ class TestMeasuredCases:
         assert {place: hops.get(place, 0) for place in expected} == expected
 
 
-class TestLines:
-    @given(
-        shares=st.lists(st.integers(0, 40), min_size=1, max_size=6),
-        words_per_line=st.integers(1, 8),
-    )
-    def test_every_instance_rounds_its_own_share_up(self, shares: list[int], words_per_line: int) -> None:
-        words, instances = sum(shares), len(shares)
-        even = [words // instances + (index < words % instances) for index in range(instances)]
-        assert line_count(words, instances, words_per_line) == sum(-(-share // words_per_line) for share in even)
-
-    def test_five_words_in_each_of_three_instances_are_six_lines_of_four(self) -> None:
-        assert line_count(15, 3, 4) == 6
-
-    def test_a_batch_counts_like_its_members(self) -> None:
-        words, instances = np.array([15, 16, 17, 7]), np.array([3, 3, 3, 4])
-        expected = [line_count(int(word), int(count), 4) for word, count in zip(words, instances, strict=True)]
-        assert line_count(words, instances, 4).tolist() == expected
-
+class TestEnergy:
     def test_energy_counts_lines_per_action(self) -> None:
         cost = hierarchy_cost(traffic(reads=5, fills=3, updates=9), hierarchy(storage("Buf", words_per_line=4)))
         assert cost.energy_storage_pj["Buf", "A"] == 2 * 1 + 1 * 2 + 3 * 3

@@ -16,7 +16,8 @@ import numpy as np
 
 from timeloop_py.model.network_hops import Route
 from timeloop_py.nest.traffic import Traffic
-from timeloop_py.numbers.operations import Number, ceiling_divide, floor_divide, is_plain, is_symbolic, largest
+from timeloop_py.numbers.lines import line_count
+from timeloop_py.numbers.operations import Number, ceiling_divide, is_plain, is_symbolic, largest
 from timeloop_py.specs.hierarchy import CountingOptions, Hierarchy, StorageLevel
 
 
@@ -104,11 +105,16 @@ def assemble_cost(
     compute_cycles: Number,
     energy_compute_pj: Number,
     energy_network_pj: Number,
+    whole_cycles: bool = True,
 ) -> Cost:
-    """The cost of accesses, dense or sparse, with compute and networks counted already."""
+    """The cost of accesses, dense or sparse, with compute and networks counted already.
+
+    ``whole_cycles: False`` leaves the cycles that a bandwidth needs for expected words as they are.
+    """
     resources: dict[str, Number] = {hierarchy.compute.name: compute_cycles}
     for level in hierarchy.levels:
-        resources.update(_bandwidth_cycles(level, [row for row in accesses if row.level == level.name]))
+        rows = [row for row in accesses if row.level == level.name]
+        resources.update(_bandwidth_cycles(level, rows, whole_cycles))
     return Cost(
         compute_cycles=compute_cycles,
         latency_cycles=sum(level.network_fill_latency + level.network_drain_latency for level in hierarchy.levels),
@@ -140,22 +146,6 @@ def dense_accesses(traffic: Traffic, hierarchy: Hierarchy) -> tuple[Accesses, ..
     return tuple(rows)
 
 
-def line_count(words: Number, instances: Number, words_per_line: int) -> Number:
-    """Lines that hold ``words`` spread over ``instances``: each rounds its own share up.
-
-    Shares that do not come out even (imperfect spatial factors) differ by one word at most.
-    """
-    if words_per_line == 1:
-        return words
-    share = floor_divide(words, instances)
-    larger = words - share * instances
-    if is_plain(larger) and larger == 0:
-        return instances * ceiling_divide(share, words_per_line)
-    return (instances - larger) * ceiling_divide(share, words_per_line) + larger * ceiling_divide(
-        share + 1, words_per_line
-    )
-
-
 def line_energy_pj(level: StorageLevel, row: Accesses) -> Number:
     """Energy of the line accesses of one tensor at one level."""
     return sum(lines * level.line_energy_pj(action) for action, lines in row.lines.items() if _happens(lines))
@@ -181,7 +171,7 @@ def network_energy_pj(
     return energy
 
 
-def _bandwidth_cycles(level: StorageLevel, rows: Sequence[Accesses]) -> dict[str, Number]:
+def _bandwidth_cycles(level: StorageLevel, rows: Sequence[Accesses], whole: bool) -> dict[str, Number]:
     """Cycles that each bandwidth of one instance needs for its words."""
     cycles: dict[str, Number] = {}
     if not rows:
@@ -197,9 +187,8 @@ def _bandwidth_cycles(level: StorageLevel, rows: Sequence[Accesses]) -> dict[str
         if bandwidth is not None:
             # As a fraction, so that 21 words at 0.7 a cycle are 30 cycles, not 31.
             ratio = Fraction(bandwidth).limit_denominator(1_000_000)
-            cycles[f"{level.name}.{name}"] = ceiling_divide(
-                words * ratio.denominator, rows[0].instances * ratio.numerator
-            )
+            demand, supply = words * ratio.denominator, rows[0].instances * ratio.numerator
+            cycles[f"{level.name}.{name}"] = ceiling_divide(demand, supply) if whole else demand / supply
     return cycles
 
 

@@ -119,6 +119,34 @@ class StoredTile:
         return self.expected_occupancy / self.size
 
     @property
+    def stored_share(self) -> float:
+        """Expected data words stored per position: non-zeros, and placeholders where runs are too long."""
+        if self.format is None:
+            return 1.0
+        return self.density + self.placeholders / self.size
+
+    @cached_property
+    def placeholders(self) -> float:
+        """Expected zeros that the tile stores because a run of zeros before a non-zero is longer than its field.
+
+        A field of b bits spans K = 2^b positions with the word that ends it. With E(k) the probability that k
+        positions in a row are empty, a fiber of n needs ``sum over m >= 1 of (n - m*K) * (E(m*K) - E(m*K + 1))``.
+        Only a last rank stores words; other ranks of this format are taken without a limit.
+        """
+        if self.format is None or self.format.ranks[-1].format != "RLE" or self.ranks[-1].length == 1:
+            return 0.0
+        length = self.ranks[-1].length
+        bits = self._widths(self.format.ranks[-1])[0]
+        if bits == 0:
+            return 0.0
+        span = 2**bits
+        starts = np.arange(span, length, span)
+        empty = self._model.probability_empty
+        some = np.asarray(empty(starts)) - np.asarray(empty(starts + 1))
+        fibers = math.prod(rank.length for rank in self.ranks[:-1])
+        return float(fibers * ((length - starts) @ some))
+
+    @property
     def worst_words(self) -> int:
         """Data words that the tile may need."""
         return int(self._model.worst_occupancy(self.shape)) if self.is_compressed else self.size
@@ -129,11 +157,19 @@ class StoredTile:
         expected = float(self._model.expected_occupancy(self.shape))
         return float(mean) * words_per_line / expected if expected else 1.0
 
+    def stored_line_share(self, words_per_line: int) -> float:
+        """Expected lines of the stored tile against those of the whole one: ``E[ceil(nnz / w)] / ceil(size / w)``."""
+        if not self.is_compressed or words_per_line == 1:
+            return self.stored_share
+        mean, _ = self._model.vector_moments(self.shape, words_per_line)
+        placeholders = 1 + self.placeholders / self.expected_occupancy if self.expected_occupancy else 1.0
+        return float(mean) / math.ceil(self.size / words_per_line) * placeholders
+
     def rank_words(self, whole_coordinates: bool) -> tuple[RankWords, ...]:
         """Expected metadata words per rank, outermost first.
 
-        ``whole_coordinates`` rounds the non-empty parts of a fiber up to a whole number, as Sparseloop does for
-        coordinate payloads and bitmasks.
+        ``whole_coordinates`` counts as Sparseloop does: the non-empty parts of a fiber are rounded up to a whole
+        number (except for run lengths), and runs have no limit. Without, placeholders have a run length too.
         """
         if self.format is None:
             return ()
@@ -149,9 +185,10 @@ class StoredTile:
                     parts = np.ceil(np.round(parts, 9))
                 coordinates, payloads = _words_of(form.format, fibers, present, rank.length, parts)
             innermost = position == len(self.ranks) - 1
+            extra = self.placeholders if innermost and form.format == "RLE" and not whole_coordinates else 0.0
             words.append(
                 RankWords(
-                    float(coordinates @ probabilities),
+                    float(coordinates @ probabilities) + extra,
                     0.0 if innermost else float(payloads @ probabilities),
                     *self._widths(form),
                 )
