@@ -39,6 +39,20 @@ def bars(ax: Axes) -> dict[str, list[tuple[float, float]]]:
     }
 
 
+def stacks(ax: Axes) -> dict[str, dict[float, tuple[float, float]]]:
+    """Bottom and top of every box of a stacked figure by its middle, by part."""
+    return {
+        str(part.get_label()): {
+            round(float(box.vertices[:, 0].min() + box.vertices[:, 0].max()) / 2, 9): (
+                float(box.vertices[:, 1].min()),
+                float(box.vertices[:, 1].max()),
+            )
+            for box in part.get_paths()
+        }
+        for part in ax.collections
+    }
+
+
 def lightness(color: object) -> float:
     """CIE L* of a colour, what is left of it in greyscale: 0 is black, 100 is white."""
     linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in to_rgb(color)]  # type: ignore[arg-type]

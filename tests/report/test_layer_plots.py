@@ -32,6 +32,15 @@ def test_speedup_is_baseline_cycles_over_own(layers: pd.DataFrame) -> None:
     assert list(bars(alexnet)) == ["SCNN", "SCNN (oracle)"]
 
 
+def test_designs_that_never_differ_from_the_baseline_are_its_line(layers: pd.DataFrame) -> None:
+    twin = layers[layers["architecture"] == "dcnn"].assign(architecture="dcnn_opt")
+    (ax, *_) = speedup_by_layer(pd.concat([layers, twin]), baseline="dcnn", labels=LABELS).axes
+    assert list(bars(ax)) == ["SCNN", "SCNN (oracle)"]
+    assert ax.get_ylabel() == "Speed-up over DCNN and dcnn_opt"
+    (ax,) = speedup_by_layer(pd.concat([twin, twin.assign(architecture="x")]).query("network == 'alexnet'")).axes
+    assert list(bars(ax)) == ["x"]  # nothing else to draw
+
+
 def test_grouped_layers_are_sums_not_means_of_ratios(layers: pd.DataFrame) -> None:
     figure = speedup_by_layer(layers, baseline="dcnn", labels=LABELS, group=module)
     rows = layers[layers["layer"].str.startswith("3a/")].groupby("architecture")["cycles"].sum()
@@ -94,7 +103,8 @@ def test_a_long_legend_takes_more_lines_and_stays_above_the_panels(layers: pd.Da
     figure = speedup_by_layer(pd.concat(copies))
     assert overhang_in(figure) <= 0
     (legend,) = figure.legends
-    assert len(legend.get_texts()) == 11
+    assert len(legend.get_texts()) == 8  # SCNN and its oracle, four times each; the DCNNs are all the line at 1
+    assert figure.axes[0].get_ylabel() == "Speed-up over dcnn variant 0 and 3 others"
     titles = text_boxes(figure, ["alexnet"])
     assert legend.get_window_extent().y0 >= max(box.y1 for box in titles)
 

@@ -129,11 +129,15 @@ def _draw(ax: Axes, path: DensityPath, curves: Mapping[tuple[str, ...], NDArray[
             clip_on=False,
             zorder=3,
         )
-    complete = [curve for curve in curves.values() if not np.isnan(curve).any()]
+    complete = [curve.tolist() for curve in curves.values() if not np.isnan(curve).any()]
     few = len(complete) <= _FEW_CURVES
-    for index, first in enumerate(complete if few else complete[:1]):
-        for second in complete[index + 1 :]:
-            _mark_crossings(ax, path, first, second, log, numbered=few)
+    found = [
+        point
+        for index, first in enumerate(complete if few else complete[:1])
+        for second in complete[index + 1 :]
+        for point in crossings(path.positions, first, second, log)
+    ]
+    _mark_crossings(ax, found, numbered=few)
     _name_curves(ax, curves, designs, log)
 
 
@@ -159,10 +163,9 @@ def _density_axis(ax: Axes, path: DensityPath) -> None:
     ax.set_xlabel(path.axis_label)
 
 
-def _mark_crossings(
-    ax: Axes, path: DensityPath, first: NDArray[np.float64], second: NDArray[np.float64], log: bool, numbered: bool
-) -> None:
-    for density, height in crossings(path.positions, first.tolist(), second.tolist(), log):
+def _mark_crossings(ax: Axes, points: Sequence[tuple[float, float]], numbered: bool) -> None:
+    """Rings; their densities alternately above and below, where curves that fall to the right leave room."""
+    for index, (density, height) in enumerate(sorted(points, key=lambda point: -point[1])):
         ax.plot(
             density,
             height,
@@ -174,11 +177,14 @@ def _mark_crossings(
             zorder=4,
         )
         if numbered:
+            above = index % 2 == 0
             ax.annotate(
                 f"{density:.2f}",
                 (density, height),
-                xytext=(4, 5),
+                xytext=(4, 5) if above else (-4, -5),
                 textcoords="offset points",
+                horizontalalignment="left" if above else "right",
+                verticalalignment="bottom" if above else "top",
                 fontsize=SMALL_PT,
                 zorder=5,
             )

@@ -114,6 +114,8 @@ def _draw_stacks(
     chosen: Sequence[int],
     designs: Designs,
 ) -> None:
+    from matplotlib.collections import PolyCollection
+
     bars: list[tuple[float, str, Sequence[float]]] = []
     size = len(designs.names)
     below_pt = 72 * designs.label_width_in() + 9
@@ -134,24 +136,24 @@ def _draw_stacks(
             va="top",
         )
     positions = [position for position, _, _ in bars]
-    divisor, unit = energy_scale(max(sum(stack) for _, _, stack in bars))
+    highest = max(sum(stack) for _, _, stack in bars)
+    divisor, unit = energy_scale(highest)
     bottoms = [0.0] * len(bars)
     for index, (name, style) in enumerate(zip(part_names, part_styles(len(part_names)), strict=True)):
-        heights = [stack[index] / divisor for _, _, stack in bars]
-        ax.bar(
-            positions,
-            heights,
-            _BAR,
-            bottoms,
-            label=name,
-            color=style.color,
-            hatch=style.hatch,
-            edgecolor=style.edge,
-            linewidth=0.3,
-        )
-        bottoms = [bottom + height for bottom, height in zip(bottoms, heights, strict=True)]
+        tops = [bottom + stack[index] / divisor for bottom, (_, _, stack) in zip(bottoms, bars, strict=True)]
+        # One collection per part: several times quicker to draw than the patches of `Axes.bar`.
+        boxes = [
+            ((x - _BAR / 2, bottom), (x + _BAR / 2, bottom), (x + _BAR / 2, top), (x - _BAR / 2, top))
+            for x, bottom, top in zip(positions, bottoms, tops, strict=True)
+            if top > bottom
+        ]
+        drawn = PolyCollection(boxes, facecolor=style.color, edgecolor=style.edge, hatch=style.hatch, linewidth=0.3)
+        drawn.set_label(name)
+        ax.add_collection(drawn, autolim=False)
+        bottoms = tops
     ax.set_xticks(positions, [name for _, name, _ in bars], rotation=90)
     ax.tick_params(axis="x", length=0)
     ax.set_xlim(-1, (len(chosen) - 1) * (size + _GAP) + size)
+    ax.set_ylim(0, 1.05 * highest / divisor)
     ax.set_ylabel(f"Energy [{unit}]")
     ax.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), reverse=True, borderaxespad=0.2)

@@ -44,7 +44,7 @@ def speedup_by_layer(
     results : DataFrame
         One row per design, network and layer, at one density point (each layer may have its own).
     baseline : str, optional
-        The design drawn as the line at 1; default: the first one.
+        The design drawn as the line at 1, together with those as fast as it in every layer; default: the first one.
     labels : mapping, optional
         What designs are called in the figure, in drawing order; default: their names.
     column : str
@@ -59,7 +59,7 @@ def speedup_by_layer(
     """
     designs, ratios = _ratios_by_layer(results, "cycles", baseline, labels, column, group)
     speedups = {network: 1 / table for network, table in ratios.items()}
-    return _draw_ratios(speedups, designs, f"Speed-up over {designs.label(designs.baseline)}")
+    return _draw_ratios(speedups, designs, "Speed-up over {}")
 
 
 @house_style()
@@ -76,7 +76,7 @@ def energy_by_layer(
     Parameters and errors as for :func:`speedup_by_layer`; bars are the design's energy over the baseline's.
     """
     designs, ratios = _ratios_by_layer(results, "energy_pj", baseline, labels, column, group)
-    return _draw_ratios(ratios, designs, f"Energy relative to {designs.label(designs.baseline)}")
+    return _draw_ratios(ratios, designs, "Energy relative to {}")
 
 
 @house_style()
@@ -157,9 +157,18 @@ def _ratios_by_layer(
 
 
 def _draw_ratios(tables: Mapping[str, pd.DataFrame], designs: Designs, axis_label: str) -> Figure:
-    """Grouped bars of every design but the baseline, which is the line at 1."""
-    names = designs.names[1:]
-    figure, drawn = _layer_panels(tables, axis_label, [designs.label(name) for name in names])
+    """Grouped bars of every design but the baseline, which is the line at 1 with those that never differ from it."""
+    import numpy as np
+
+    twins = [
+        name
+        for name in designs.names
+        if all(np.allclose(table[name], 1.0, rtol=1e-9, atol=0) for table in tables.values())
+    ]
+    names = [name for name in designs.names[1:] if name not in twins] or list(designs.names[1:])
+    line = [designs.label(name) for name in designs.names if name not in names]
+    reference = " and ".join(line) if len(line) <= 2 else f"{line[0]} and {len(line) - 1} others"
+    figure, drawn = _layer_panels(tables, axis_label.format(reference), [designs.label(name) for name in names])
     width = 0.8 / len(names)
     for ax, rows in drawn:
         for index, name in enumerate(names):
