@@ -69,6 +69,7 @@ class Interface:
         self.keep_overlap = keep_overlap
         self.temporal = nest.temporal(depth)
         self.idle_dims = [dim for dim in nest.bounds if dim not in tensor.dims]
+        self._stayed_cache: dict[object, Number] = {}
 
     # -- instances ------------------------------------------------------------------------------------
 
@@ -89,14 +90,15 @@ class Interface:
         for outer in cartesian(*(index_offsets(loops) for loops in above)):
             seen: set[Number] = set()
             for inner in cartesian(*(index_offsets(loops) for loops in between)):
-                place = sum(term.coefficient * offset for term, offset in zip(rank.terms, inner, strict=True))
                 if copies is Copies.DISTINCT and spread:
+                    place = sum(term.coefficient * there for term, (_, there) in zip(rank.terms, inner, strict=True))
                     if place in seen:
                         continue
                     seen.add(place)
-                offsets = tuple(first + second for first, second in zip(outer, inner, strict=True))
+                offsets = tuple(first + second for (_, first), (_, second) in zip(outer, inner, strict=True))
+                weight = product(one for one, _ in (*outer, *inner))
                 room = tuple(self._room(dim, offset) for dim, offset in zip(rank.dims, offsets, strict=True))
-                found.append(Offset(1, offsets, room))
+                found.append(Offset(weight, offsets, room))
         return found
 
     def _nominal_weight(self, rank: Rank, copies: Copies) -> Number:
@@ -121,14 +123,57 @@ class Interface:
         if dim not in self.nest.imperfect_dims:
             yield product(loop.bound for loop in loops), None
             return
-        for offset in index_offsets(loops):
-            yield 1, self.nest.bounds[dim] - offset
+        for weight, offset in index_offsets(loops):
+            yield weight, self.nest.bounds[dim] - offset
 
     # -- words that arrive ----------------------------------------------------------------------------
 
     def arriving(self, copies: Copies) -> Number:
         """Words that arrive in all counted instances together; as many leave them."""
+        if self._is_plain:
+            return self._instances(copies) * self._arriving_per_instance
         return sum((self.arriving_at(loop, copies) for loop in self.events), 0)
+
+    @cached_property
+    def _is_plain(self) -> bool:
+        """All instances are alike: no imperfect factor, no clipped rank."""
+        return not self.nest.imperfect_dims and all(rank.clip is None for rank in self.tensor.ranks)
+
+    def _instances(self, copies: Copies) -> Number:
+        idle = product(weight for dim in self.idle_dims for weight, _ in self._idle_offsets(dim, copies))
+        return idle * product(self._nominal_weight(rank, copies) for rank in self.tensor.ranks)
+
+    @property
+    def _arriving_per_instance(self) -> Number:
+        """``|T| + sum over j of outer_j * (b_j - 1) * (|T| - |T & (T + D_j)|)``, kept for the other interface."""
+        key = (self.tensor.name, self.depth, self.keep_overlap)
+        known = self.nest.arriving_per_instance
+        if key not in known:
+            tile = product(self._stayed(rank, None) for rank in self.tensor.ranks)
+            total, outer = tile, 1
+            for loop in self.events[1:]:
+                assert loop is not None
+                stayed = product(self._stayed(rank, loop) for rank in self.tensor.ranks)
+                total = total + outer * (loop.bound - 1) * (tile - stayed)
+                outer = outer * loop.bound
+            known[key] = total
+        return known[key]
+
+    def _stayed(self, rank: Rank, loop: NestLoop | None) -> Number:
+        """Positions of a rank that a nominal tile shares with its successor; all of them without a loop."""
+        inner = () if loop is None else tuple(self._next_inside(dim, loop) for dim in rank.dims)
+        own = loop.position if loop is not None and loop.dim in rank.dims else None
+        key = (id(rank), loop is None, own, inner)
+        if key not in self._stayed_cache:
+            room = (None,) * len(rank.dims)
+            kinds = [self._moves(dim, loop, only)[0] for dim, only in zip(rank.dims, room, strict=True)]
+            touched, shared = self._positions(rank, [term.coefficient for term in rank.terms], tuple(kinds))
+            self._stayed_cache[key] = touched if loop is None else shared
+        return self._stayed_cache[key]
+
+    def _next_inside(self, dim: str, loop: NestLoop) -> int | None:
+        inside = self.nest.next_inside(self.depth, loop.position, dim)
+        return None if inside is None else inside.position
 
     @cached_property
     def events(self) -> tuple[NestLoop | None, ...]:
@@ -151,17 +196,16 @@ class Interface:
     def _idle_times(self, dim: str, loop: NestLoop | None, copies: Copies) -> Number:
         return sum(
             (
-                weight * sum((move.times for move in self._moves(dim, loop, 1, room)), 0)
+                weight * sum((move.times for move in self._moves(dim, loop, room)), 0)
                 for weight, room in self._idle_offsets(dim, copies)
             ),
             0,
         )
 
-    def _moves(self, dim: str, loop: NestLoop | None, tile: Number, room: Number | None) -> list[Move]:
-        loops = of_dim(self.temporal, dim)
+    def _moves(self, dim: str, loop: NestLoop | None, room: Number | None) -> list[Move]:
         if loop is None:
-            return [first_tile(tile, loops, room)]
-        return moves(self.temporal, loop, dim, tile, room)
+            return [first_tile(self.nest.tile(self.depth, dim), of_dim(self.temporal, dim), room)]
+        return moves(self.nest, self.depth, loop, dim, room)
 
     def _rank_words(self, rank: Rank, loop: NestLoop | None, copies: Copies) -> tuple[Number, Number]:
         """``(A_r, B_r)``: touched and shared positions of a rank, over instances and kinds of moves."""
@@ -184,10 +228,10 @@ class Interface:
     def _rank_moves(
         self, rank: Rank, dim: str, loop: NestLoop | None, place: Number, room: Number | None
     ) -> list[Move]:
-        tile = self.nest.tile(self.depth, dim)
         if rank.clip is not None:
+            tile = self.nest.tile(self.depth, dim)
             return absolute_moves(self.temporal, loop, dim, tile, place, self.nest.bounds[dim])
-        return merged(self._moves(dim, loop, tile, room))
+        return merged(self._moves(dim, loop, room))
 
     def _positions(self, rank: Rank, coefficients: Sequence[int], joint: tuple[Move, ...]) -> tuple[Number, Number]:
         sizes_from = [move.size_from for move in joint]

@@ -71,8 +71,7 @@ def _rank_shift(interface: Interface, rank: Rank, loop: NestLoop | None) -> int:
         return 0
     shift = 0
     for term in rank.terms:
-        tile = interface.nest.tile(interface.depth, term.dim)
-        shift += term.coefficient * int(moves(interface.temporal, loop, term.dim, tile, None)[0].shift)
+        shift += term.coefficient * int(moves(interface.nest, interface.depth, loop, term.dim, None)[0].shift)
     return shift
 
 

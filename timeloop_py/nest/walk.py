@@ -98,6 +98,10 @@ class Nest:
         self.no_link_transfer = frozenset(mapping.no_link_transfer)
         self._products = remaining
         self._perfect = perfect
+        self._tiles: dict[tuple[int, str], Number] = {}
+        self._backs: dict[tuple[int, int, str], Number] = {}
+        #: per (tensor, depth, overlap kept): one count serves fills of a level and reads of the one above
+        self.arriving_per_instance: dict[tuple[str, int, bool], Number] = {}
 
     @cached_property
     def imperfect_dims(self) -> frozenset[str]:
@@ -120,7 +124,28 @@ class Nest:
 
     def tile(self, depth: int, dim: str) -> Number:
         """Nominal number of indices of ``dim`` below the first ``depth`` loops."""
-        return product(loop.bound for loop in self.loops[depth:] if loop.dim == dim)
+        key = (depth, dim)
+        if key not in self._tiles:
+            self._tiles[key] = product(loop.bound for loop in self.loops[depth:] if loop.dim == dim)
+        return self._tiles[key]
+
+    def back(self, depth: int, position: int, dim: str) -> Number:
+        """How far index ``dim`` falls back when the loop at ``position`` advances.
+
+        The temporal loops over ``dim`` inside it, down to ``depth``, return to their first iteration:
+        ``sum of (bound - 1) * step``.
+        """
+        inner = self.next_inside(depth, position, dim)
+        if inner is None:
+            return 0
+        key = (depth, inner.position, dim)
+        if key not in self._backs:
+            self._backs[key] = (inner.bound - 1) * inner.step + self.back(depth, inner.position, dim)
+        return self._backs[key]
+
+    def next_inside(self, depth: int, position: int, dim: str) -> NestLoop | None:
+        """The outermost temporal loop over ``dim`` inside ``position`` and above ``depth``."""
+        return next((loop for loop in self.temporal(depth) if loop.dim == dim and loop.position > position), None)
 
     def clipped_tile(self, depth: int, dim: str) -> Number:
         """Like :meth:`tile`, never more than the dimension."""
@@ -130,7 +155,7 @@ class Nest:
     def tiles(self, depth: int, dim: str) -> Iterator[tuple[int, int]]:
         """(base, size) of every tile of ``dim`` below the first ``depth`` loops, over time and instances."""
         tile, bound = self.tile(depth, dim), self.bounds[dim]
-        for base in index_offsets([loop for loop in self.loops[:depth] if loop.dim == dim]):
+        for _, base in index_offsets([loop for loop in self.loops[:depth] if loop.dim == dim]):
             if base < bound:
                 yield base, min(tile, bound - base)
 
@@ -156,10 +181,17 @@ def of_dim(loops: Sequence[NestLoop], dim: str) -> tuple[NestLoop, ...]:
     return tuple(loop for loop in loops if loop.dim == dim)
 
 
-def index_offsets(loops: Sequence[NestLoop]) -> Iterator[Number]:
-    """Indices at which the iterations of loops over one dimension start."""
+def index_offsets(loops: Sequence[NestLoop]) -> Iterator[tuple[Number, Number]]:
+    """(weight, index) at which the iterations of loops over one dimension start.
+
+    The weight is 1, or 0 where a row of a batch has fewer iterations than others.
+    """
     for indices in cartesian(*(range(_largest_bound(loop.bound)) for loop in loops)):
-        yield sum((index * loop.step for index, loop in zip(indices, loops, strict=True)), 0)
+        weight = product(
+            1 if is_plain(loop.bound) else is_positive(loop.bound - index)
+            for index, loop in zip(indices, loops, strict=True)
+        )
+        yield weight, sum((index * loop.step for index, loop in zip(indices, loops, strict=True)), 0)
 
 
 def _largest_bound(bound: Number) -> int:
@@ -194,8 +226,8 @@ def first_tile(tile: Number, temporal: Sequence[NestLoop], room: Number | None) 
     return Move(last.active, 0, minimum(tile, maximum(room, 1)), minimum(tile, maximum(room, 1)), 0)
 
 
-def moves(temporal: Sequence[NestLoop], advancing: NestLoop, dim: str, tile: Number, room: Number | None) -> list[Move]:
-    """What happens along ``dim`` each time loop ``advancing`` goes on by one.
+def moves(nest: Nest, depth: int, advancing: NestLoop, dim: str, room: Number | None) -> list[Move]:
+    """What happens along ``dim`` to the tile below ``depth`` each time loop ``advancing`` goes on by one.
 
     Loops of ``dim`` inside it fall back to their first iteration, those outside stand still: the tile moves
     by ``D = step - sum over inner loops of (bound - 1) * step``. ``room`` is the number of indices from the
@@ -203,16 +235,15 @@ def moves(temporal: Sequence[NestLoop], advancing: NestLoop, dim: str, tile: Num
     two kinds of pass: those in which all outer loops of the dimension stand at their last iteration, and all
     others, which are nominal.
     """
-    loops = of_dim(temporal, dim)
+    loops = of_dim(nest.temporal(depth), dim)
     outer = tuple(loop for loop in loops if loop.position < advancing.position)
     inner = tuple(loop for loop in loops if loop.position > advancing.position)
-    back = sum(((loop.bound - 1) * loop.step for loop in inner), 0)
+    tile = nest.tile(depth, dim)
     advances = advancing.dim == dim
+    shift = (advancing.step if advances else 0) - nest.back(depth, advancing.position, dim)
     if room is None:
         times = product(loop.bound for loop in outer)
-        if advances:
-            return [Move(times * (advancing.bound - 1), advancing.step - back, tile, tile)]
-        return [Move(times, -back, tile, tile)]
+        return [Move(times * (advancing.bound - 1) if advances else times, shift, tile, tile)]
 
     last = last_iteration(loops, tile, room)
     passes = count_iterations(outer, last)
@@ -224,11 +255,10 @@ def moves(temporal: Sequence[NestLoop], advancing: NestLoop, dim: str, tile: Num
     start_size = last.size * starts_last + tile * (1 - starts_last)
     if not advances:
         return [
-            Move(nominal, -back, tile, tile),
+            Move(nominal, shift, tile, tile),
             Move(last.active, -last_back, last.size, start_size),
         ]
     here = last.iterations[len(outer)]
-    shift = advancing.step - back
     final = is_positive(here) * last.active
     return [
         Move(nominal * (advancing.bound - 1) + (here * last.active - final), shift, tile, tile),

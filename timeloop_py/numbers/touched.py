@@ -79,9 +79,9 @@ def _shared_of_two(
         shift = shift + reduced * (move - mirrored * (2 * move + count_to - count_from))
     extents = [stride * (first - 1) + dilation * (second - 1) + 1 for first, second in (froms, tos)]
     box = _range_overlap(extents[0], extents[1], shift)
+    if not isinstance(stride, np.ndarray) and not isinstance(dilation, np.ndarray) and stride == dilation == 1:
+        return box
     if is_symbolic(*froms, *tos, *steps, *moves):
-        if stride == 1 and dilation == 1:
-            return box
         return _named("SharedPositions", *froms, *tos, *steps, *moves)
     whole = _without_holes(froms, stride, dilation) & _without_holes(tos, stride, dilation)
     if np.all(whole):
@@ -113,7 +113,7 @@ def positions_inside(
 
 
 def _range_overlap(count_from: Number, count_to: Number, shift: Number) -> Number:
-    if count_from is count_to:  # equal ranges: the shorter formula, one that differentiates well
+    if count_from is count_to:
         return maximum(0, count_from - absolute(shift))
     return maximum(0, minimum(count_from, shift + count_to) - maximum(0, shift))
 
