@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from timeloop_py.explore.api import evaluate, explore
     from timeloop_py.explore.crossover import crossover
+    from timeloop_py.simulator.api import simulate
     from timeloop_py.specs.architecture import Architecture, load_architecture
     from timeloop_py.specs.case import load_case
     from timeloop_py.specs.errors import SpecError
@@ -36,6 +37,7 @@ _HOMES = {
     "load_case": "specs.case",
     "load_network": "specs.network",
     "parse_shape": "specs.layer_file",
+    "simulate": "simulator.api",
 }
 
 __all__ = [
@@ -50,6 +52,7 @@ __all__ = [
     "load_case",
     "load_network",
     "parse_shape",
+    "simulate",
 ]
 
 

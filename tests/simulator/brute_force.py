@@ -144,7 +144,7 @@ def brute_force(layer: Layer, machine: Machine, a: Any, w: Any) -> Tally:
                         for pe in working:
                             pe.block(image, group, channel, a, w)
                         if machine.barrier == "per_channel":
-                            latest = max(pe.time for pe in working)
+                            latest = max((pe.time for pe in working), default=0)
                             for pe in working:
                                 pe.pass_time(latest - pe.time)
                     lengths.append([pe.time for pe in pes])

@@ -49,14 +49,16 @@ def run_cartesian(
         advance(groups.sizes.size)
     has_tile, keeps, sends = tile_facts(part)
     opened = machine.block_overhead_cycles * weights.count.shape[1] * weights.count.shape[2]
+    overhead = np.broadcast_to(np.where(has_tile, opened, 0), stalls.shape)
     if machine.barrier != "per_channel":
         synchronized = None
-    elif not conflicts:
-        synchronized = _slowest_per_channel(groups, activations, weights) + opened
+    else:
+        slowest = synchronized if conflicts else _slowest_per_channel(groups, activations, weights)
+        synchronized = slowest + overhead.max(axis=1)
     work = Work(
         steps=_steps(groups, activations, weights),
         stalls=stalls,
-        overhead=np.broadcast_to(np.where(has_tile, opened, 0), stalls.shape),
+        overhead=overhead,
         has_tile=np.broadcast_to(has_tile, stalls.shape),
         drained=groups.sizes[:, None] * keeps,
         synchronized=synchronized,

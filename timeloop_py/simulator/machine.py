@@ -96,8 +96,11 @@ class Machine:
             )
 
     @classmethod
-    def of(cls, architecture: Architecture) -> Machine:
-        """The machine that an accelerator's file describes; a SpecError where the simulator has no such dataflow."""
+    def of(cls, architecture: Architecture, placeholders: bool = False) -> Machine:
+        """The machine that an accelerator's file describes; a SpecError where the simulator has no such dataflow.
+
+        ``placeholders``: the index of the file (``index_bits``) limits the runs of zeros.
+        """
         parameters, flow = architecture.require_accelerator()
         if not float(flow.block_overhead_cycles).is_integer():
             raise SpecError(
@@ -122,10 +125,12 @@ class Machine:
                 queue_depth=flow.queue_depth,
                 block_overhead_cycles=int(flow.block_overhead_cycles),
                 vector_over=flow.vector_over,
+                run_bits=parameters.index_bits if placeholders else None,
                 drain_words_per_cycle=flow.drain_words_per_cycle,
             )
         except SpecError as error:
-            raise SpecError(error.message, path=architecture.path, field=f"dataflow.{error.field}") from None
+            field = "parameters.index_bits" if error.field == "run_bits" else f"dataflow.{error.field}"
+            raise SpecError(error.message, path=architecture.path, field=field) from None
 
     @property
     def pes(self) -> int:

@@ -62,6 +62,8 @@ class SimulationResult:
         Where every multiplier slot went.
     max_abs_error : float or None
         Largest difference between the simulated convolution and the reference; None where it was not computed.
+    agrees : bool or None
+        Whether the two are the same but for rounding (within 1e-9 of the largest output).
     oracle_cycles : float
         ``nonzero_products`` over the multipliers of the chip.
     output_channel_group, groups, passes : int
@@ -81,6 +83,7 @@ class SimulationResult:
     steps: int
     slots: Slots
     max_abs_error: float | None
+    agrees: bool | None
     oracle_cycles: float
     output_channel_group: int
     groups: int

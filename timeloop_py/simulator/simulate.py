@@ -63,7 +63,9 @@ def simulate(
     outputs = np.zeros((layer.N, layer.K, layer.Q, layer.P)) if verify else None
     results = _execute(layer, machine, layout, groups, inputs, outputs, progress)
     times = timeline(Work.joined([result.work for result in results]), machine)
-    error = None if outputs is None else float(np.abs(outputs - reference_convolution(layer, inputs, filters)).max())
+    error, agrees = (
+        (None, None) if outputs is None else _compare(outputs, reference_convolution(layer, inputs, filters))
+    )
     useful = useful_products(layer, inputs, filters)
     products = sum(result.products for result in results)
     # A dot product is within the output plane by construction.
@@ -76,6 +78,7 @@ def simulate(
         steps=times.steps,
         slots=_slots(machine, times, products, nonzero, useful),
         max_abs_error=error,
+        agrees=agrees,
         oracle_cycles=nonzero / machine.multipliers,
         output_channel_group=layout.output_channel_group,
         groups=groups.sizes.size,
@@ -115,6 +118,11 @@ def _execute(
         if outputs is not None and sums is not None:
             outputs[number] = groups.channels_of(layer, sums)
     return results
+
+
+def _compare(outputs: FloatArray, reference: FloatArray) -> tuple[float, bool]:
+    error = float(np.abs(outputs - reference).max())
+    return error, error <= 1e-9 * float(np.abs(reference).max())
 
 
 def _is_dot_product(machine: Machine) -> bool:

@@ -64,7 +64,7 @@ class Stepper:
 
         The convolution is added to ``sums`` [groups, Kc, Q, P]; ``advance`` is called with the number of groups
         finished. Returns the cycles [groups, PEs] that banks keep each PE waiting and, where banks conflict and there
-        are barriers per channel, the length of each group [groups] (else 0).
+        are barriers per channel, the length of each group [groups] without overhead (else 0).
         """
         machine = self.machine
         groups, pes = self.channel_group.size, machine.pes
@@ -100,13 +100,12 @@ class Stepper:
         return waited.reshape(-1, self.machine.pes)
 
     def _synchronize(self, elapsed: IntArray, backlog: CountArray) -> IntArray:
-        """The lengths [groups] of a channel that took the PEs ``elapsed`` cycles [groups, PEs] without overhead.
+        """The lengths [groups] of a channel that took the PEs ``elapsed`` cycles [groups, PEs], both without overhead.
 
         Banks go on while their PE waits at the barrier.
         """
         slowest: IntArray = elapsed.max(axis=1)
         let_pass(backlog, (slowest[:, None] - elapsed).ravel())
-        slowest += self.machine.block_overhead_cycles * self.weights.count.shape[2]
         return slowest
 
     def _batches(self) -> Iterator[tuple[slice, list[slice]]]:
