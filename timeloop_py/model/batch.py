@@ -41,7 +41,8 @@ class Batch:
 
     Attributes are arrays over groups (``group_*``) or blocks (``block_*``); ``unit_of_group`` and ``group_of_block``
     say where a row belongs. ``class_sizes`` is (blocks, PE classes), ``class_counts`` (groups, PE classes), padded with
-    classes of no PE.
+    classes of no PE. ``group_starts_pass`` marks one row per kind of pass: what happens once per pass, whatever the
+    output-channel groups, is counted there.
     """
 
     def __init__(self, architectures: Sequence[Architecture], layers: Sequence[Layer]) -> None:
@@ -56,11 +57,15 @@ class Batch:
             for one_pass in lowered.passes
             for channels, count in lowered.groups
         ]
+        first_of_pass = [
+            size == 0 for lowered in self.lowered for _ in lowered.passes for size in range(len(lowered.groups))
+        ]
         blocks = [(row, block) for row, group in enumerate(groups) for block in group[1].blocks]
         widest = max(len(one_pass.pe_counts) for _, one_pass, _, _ in groups)
 
         self.unit_of_group: Integers = np.array([unit for unit, *_ in groups])
         self.group_channels: Integers = np.array([channels for *_, channels, _ in groups])
+        self.group_starts_pass = np.array(first_of_pass)
         self.group_count: Integers = np.array([count for *_, count in groups])
         self.group_passes: Integers = np.array([one_pass.count for _, one_pass, *_ in groups])
         self.group_busy_pes: Integers = np.array([one_pass.busy_pes for _, one_pass, *_ in groups])

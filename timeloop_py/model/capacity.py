@@ -1,16 +1,24 @@
-"""Which layers keep their activations on chip (MODEL section 5; SCNN paper sections IV and VI-D)."""
+"""Which activations stay on chip, and what goes over DRAM where they do not (MODEL section 5; SCNN sections IV, VI-D).
+
+A layer whose tile of input or of stored output does not fit the RAMs of the busiest PE is *tiled*: the plane is worked
+off in 2-D tiles that come from DRAM and go back to it. What a tiled layer reads was written there by the layers that
+produce it, and what it writes is read there by those that consume it, whether or not they are tiled themselves.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from timeloop_py.specs.architecture import Architecture
-from timeloop_py.specs.layer import Layer
+from timeloop_py.specs.layer import Layer, plane_after
+from timeloop_py.specs.network import Network
 
 Array = NDArray[np.float64]
+Booleans = NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -22,7 +30,25 @@ class ActivationFit:
 
     input_bits: Array
     output_bits: Array
-    fits: NDArray[np.bool_]
+    fits: Booleans
+
+
+@dataclass(frozen=True)
+class ActivationTraffic:
+    """Where activations live; arrays (units, points).
+
+    ``fits``: the layer is not tiled. ``input_share``: part of the input that is read from DRAM (the network's input
+    always is). ``output_share``: 1 where the stored output is written to DRAM, else 0.
+    """
+
+    fits: Booleans
+    input_share: Array
+    output_share: Array
+
+    def rows(self, chosen: Sequence[int]) -> ActivationTraffic:
+        """Those of some units."""
+        index = list(chosen)
+        return ActivationTraffic(self.fits[index], self.input_share[index], self.output_share[index])
 
 
 def stored_bits_per_word(architecture: Architecture, off_chip: bool = False) -> int:
@@ -35,24 +61,93 @@ def stored_bits_per_word(architecture: Architecture, off_chip: bool = False) -> 
     return parameters.word_bits + (parameters.index_bits if compressed else 0)
 
 
-def activation_fit(architecture: Architecture, layer: Layer, activation: Array, output: Array) -> ActivationFit:
+def activation_fit(
+    architecture: Architecture, layer: Layer, activation: Array, output: Array, tiles: tuple[int, int] = (1, 1)
+) -> ActivationFit:
     """Whether the largest PE's tile of input and of stored output fits its RAMs, at each density point.
 
-    ``activation`` and ``output`` are densities, one per point. The output is what is stored: after pooling.
+    ``activation`` and ``output`` are densities, one per point. The output is what is stored: after pooling. ``tiles``:
+    into how many parts along x and y the plane is cut for DRAM; the largest part counts.
     """
     parameters, flow = architecture.require_accelerator()
     bits = stored_bits_per_word(architecture)
-    stored = layer.stored_plane
 
-    def tile(width: int, height: int) -> int:
-        return -(-width // parameters.pe_x) * -(-height // parameters.pe_y)
+    def per_pe(width: int, height: int) -> int:
+        columns, rows = -(-width // tiles[0]), -(-height // tiles[1])
+        return -(-columns // parameters.pe_x) * -(-rows // parameters.pe_y)
 
     compressed = flow.template.compressed
-    input_bits = tile(layer.W, layer.H) * layer.C * bits * (activation if compressed else np.ones_like(activation))
-    output_bits = tile(*stored) * layer.K * bits * (output if compressed else np.ones_like(output))
+    dense = np.ones_like(activation)
+    input_bits = per_pe(layer.W, layer.H) * layer.C * bits * (activation if compressed else dense)
+    output_bits = per_pe(*layer.stored_plane) * layer.K * bits * (output if compressed else dense)
     input_room, output_room = parameters.input_ram_bytes * 8, parameters.output_ram_bytes * 8
     if parameters.shared_activation_ram:
         fits = input_bits + output_bits <= input_room + output_room
     else:
         fits = (input_bits <= input_room) & (output_bits <= output_room)
     return ActivationFit(input_bits, output_bits, fits)
+
+
+def dram_tiles(architecture: Architecture, layer: Layer) -> tuple[int, int] | None:
+    """The fewest 2-D tiles, as (along x, along y), that let a layer run from its RAMs at its own densities.
+
+    Of equally many the squarest. (1, 1) where the layer fits as it is, None where not even one position per PE does.
+    """
+    activation, output = np.array([layer.activation_density]), np.array([layer.stored_density])
+
+    def fits(x: int, y: int) -> bool:
+        return bool(activation_fit(architecture, layer, activation, output, (x, y)).fits[0])
+
+    most_x, most_y = max(layer.W, layer.stored_plane[0]), max(layer.H, layer.stored_plane[1])
+    best: tuple[int, int] | None = (most_x, most_y) if fits(most_x, most_y) else None
+    if best is None:
+        return None
+    for x in range(1, most_x + 1):
+        for y in range(1, min(most_y, best[0] * best[1] // x) + 1):
+            if fits(x, y):
+                best = min(best, (x, y), key=lambda tiles: (tiles[0] * tiles[1], abs(tiles[0] - tiles[1])))
+                break
+    return best
+
+
+def activation_traffic(
+    architectures: Sequence[Architecture],
+    networks: Sequence[Network],
+    layers: Sequence[Layer],
+    activation: Array,
+    output: Array,
+) -> ActivationTraffic:
+    """What units ``(architectures[i], networks[i], layers[i])`` move over DRAM.
+
+    ``activation`` and ``output`` are densities, arrays (units, points). Neighbours that are not among the units count
+    as fitting.
+    """
+    fits = np.array(
+        [
+            activation_fit(architecture, layer, *densities).fits
+            for architecture, layer, *densities in zip(architectures, layers, activation, output, strict=True)
+        ]
+    )
+    tiled = np.where(fits, 0.0, 1.0)
+    input_share, output_share = tiled.copy(), tiled.copy()
+    places = {
+        (id(architecture), id(network), layer.name): place
+        for place, (architecture, network, layer) in enumerate(zip(architectures, networks, layers, strict=True))
+    }
+    for place, (architecture, network, layer) in enumerate(zip(architectures, networks, layers, strict=True)):
+        producers = network.inputs[layer.name]
+        if not producers:
+            input_share[place] = 1.0
+        for name in producers:
+            producer = places.get((id(architecture), id(network), name))
+            if producer is not None:
+                output_share[producer] = np.maximum(output_share[producer], tiled[place])
+                part = _share_of_input(layer, layers[producer])
+                input_share[place] += part * tiled[producer] * fits[place]
+    return ActivationTraffic(fits, input_share, output_share)
+
+
+def _share_of_input(layer: Layer, producer: Layer) -> float:
+    """The part of a layer's input that one of its producers stored."""
+    width, height = plane_after(layer.preceded_by, producer.stored_plane)
+    return producer.K * width * height / (layer.C * layer.W * layer.H)

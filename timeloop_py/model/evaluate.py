@@ -12,6 +12,7 @@ import numpy as np
 
 from timeloop_py.model.area import area_mm2
 from timeloop_py.model.batch import Array, Densities
+from timeloop_py.model.capacity import activation_traffic
 from timeloop_py.model.planar import SLOTS, PlanarResult, evaluate_planar
 from timeloop_py.specs.architecture import Architecture
 from timeloop_py.specs.layer import Layer
@@ -296,6 +297,13 @@ def evaluate_units(units: Sequence[Unit], points: Sequence[Point] = (OWN_DENSITI
         if name not in tables:
             unit.architecture.require_accelerator()
             tables[name] = load_energy_table(name)
+    activations = activation_traffic(
+        [unit.architecture for unit in units],
+        [unit.network for unit in units],
+        [unit.layer for unit in units],
+        densities.activation,
+        densities.output,
+    )
     parts = []
     for rows in _same_dataflow(units):
         chosen = [units[row] for row in rows]
@@ -303,7 +311,7 @@ def evaluate_units(units: Sequence[Unit], points: Sequence[Point] = (OWN_DENSITI
             [unit.architecture for unit in chosen],
             [unit.layer for unit in chosen],
             densities.rows(rows),
-            np.array([unit.network.reads_network_input(unit.layer.name) for unit in chosen]),
+            activations.rows(rows),
             tables,
         )
         parts.append((rows, result))

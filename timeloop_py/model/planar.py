@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from timeloop_py.model.batch import Array, Batch, Densities, Integers
+from timeloop_py.model.capacity import ActivationTraffic
 from timeloop_py.model.planar_accesses import Event, PlanarAccesses, Products
 from timeloop_py.model.planar_cycles import ComputeTime, compute_time
 from timeloop_py.specs.architecture import Architecture
@@ -76,18 +77,18 @@ def evaluate_planar(
     architectures: Sequence[Architecture],
     layers: Sequence[Layer],
     densities: Densities,
-    image_from_dram: np.ndarray,
+    activations: ActivationTraffic,
     tables: Mapping[str, EnergyTable],
 ) -> PlanarResult:
     """Evaluate units ``(architectures[i], layers[i])`` that share a dataflow, each at the points of row ``i``.
 
-    ``image_from_dram[i]``: the layer reads the network's input. ``tables``: energy tables by the name that the
-    architectures give. Raises SpecError for a missing energy, or for a layer that cannot be tiled.
+    ``activations``: what goes over DRAM. ``tables``: energy tables by the name that the architectures
+    give. Raises SpecError for a missing energy, or for a layer that cannot be tiled.
     """
     batch = Batch(architectures, layers)
     shape = densities.weight.shape
     time = compute_time(batch, densities)
-    accesses = PlanarAccesses(batch, densities, image_from_dram)
+    accesses = PlanarAccesses(batch, densities, activations)
     events = list(accesses.events())
 
     repeats = batch.group_repeats[:, None]
@@ -112,7 +113,7 @@ def evaluate_planar(
         nonzero_products=nonzero,
         oracle_cycles=nonzero / multipliers[:, None] if compressed else np.full(shape, np.nan),
         binding=binding,
-        fits_on_chip=accesses.fits,
+        fits_on_chip=activations.fits,
         slots=_slots(batch, time, group_cycles, products),
         energies=_energies(batch, events, tables),
         multipliers=multipliers,

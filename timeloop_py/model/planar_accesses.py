@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 
 from timeloop_py.model.batch import Array, Batch, Densities
-from timeloop_py.model.capacity import activation_fit, stored_bits_per_word
+from timeloop_py.model.capacity import ActivationTraffic, stored_bits_per_word
 from timeloop_py.model.planar_cycles import dot_product_steps, vector_moments
 from timeloop_py.nest.lowering import build_nest
 from timeloop_py.nest.traffic import TensorTraffic, Traffic, count_traffic
@@ -48,23 +48,14 @@ class Products:
 class PlanarAccesses:
     """Access counts of a batch at some densities.
 
-    ``image_from_dram`` (units): the layer reads the network's input. Layers whose activations do not fit their RAMs
-    read their input from DRAM and write their output to it.
+    ``activations``: what goes over DRAM because it is the network's input or does not fit on the chip.
     """
 
-    def __init__(self, batch: Batch, densities: Densities, image_from_dram: np.ndarray) -> None:
+    def __init__(self, batch: Batch, densities: Densities, activations: ActivationTraffic) -> None:
         self.batch = batch
         self.densities = densities
         self.points = densities.weight.shape[1]
-        self.fits = np.array(
-            [
-                activation_fit(architecture, layer, activation, output).fits
-                for architecture, layer, activation, output in zip(
-                    batch.architectures, batch.layers, densities.activation, densities.output, strict=True
-                )
-            ]
-        )
-        self._input_from_dram = np.where(image_from_dram[:, None] | ~self.fits, 1.0, 0.0)
+        self.activations = activations
 
     # -- trip counts ------------------------------------------------------------------------------------
 
@@ -208,7 +199,8 @@ class PlanarAccesses:
         bits = self._per_unit(stored_bits_per_word)
         ram, register = self._row("input_activation_ram", "Inputs"), self._row("operand_register", "Inputs")
         lines = bits / self._width("input_activation_ram")
-        from_dram = self._of_block(self._input_from_dram)
+        # Once per pass: a group of another size finds the input on the chip.
+        from_dram = self._of_block(self.activations.input_share) * self._of_group(self.batch.group_starts_pass)
         yield (
             "dram",
             "Inputs",
@@ -249,7 +241,7 @@ class PlanarAccesses:
         density = self.densities.output if self.batch.flow.template.compressed else np.ones_like(self.densities.output)
         width = self._width("output_activation_ram")
         yield "output_activation_ram", "Outputs", "write", stored * self._of_block(density) * bits / width
-        spilled = self._of_block(np.where(self.fits, 0.0, 1.0))
+        spilled = self._of_block(self.activations.output_share)
         yield "dram", "Outputs", "write", self._activation_bits(stored * spilled, "output", counts_zeros=True)
 
     # -- units ------------------------------------------------------------------------------------------
