@@ -6,7 +6,8 @@ so they take plain numbers and perfect factors only.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence, Set
+from dataclasses import dataclass
 from itertools import product as cartesian
 
 from timeloop_py.nest.interface import Copies, Interface
@@ -18,26 +19,52 @@ from timeloop_py.specs.mapping import LoopKind
 from timeloop_py.specs.problem import Rank
 
 
-def words_with_shared_halos(interface: Interface) -> int:
-    """Words a parent reads where overlapping tiles of its children are sent as one stream.
+@dataclass(frozen=True)
+class Sent:
+    """Words a parent reads to serve its children, and words that children take from neighbours instead."""
 
-    At an advance the parent sends the union over instances of ``T_to - T_from``. A position needs no sending
-    if every instance that wants it had it: per rank, with S the instances whose new tile has the position and
-    F those that also had it before, the union is ``prod_r |{x : S(x)}| - prod_r |{x : S(x) = F(x)}|``.
+    read: int
+    forwarded: int
+
+
+def words_sent(interface: Interface, share_halos: bool, link_transfer: bool) -> Sent:
+    """Count the words of an interface with sharing between neighbours.
+
+    With ``link_transfer`` an instance takes its next delta from a mesh neighbour (one step along x or y below the same
+    parent) whose previous tile was exactly that delta; the parent sends the rest. Equal tiles moved by ``D``: the
+    neighbour's offset must be ``D``, and the tile must not overlap its predecessor. With ``share_halos`` the parent
+    reads positions that several instances want once.
     """
-    _require_perfect(interface, "share_halos")
-    total = 0
+    _require_perfect(interface, "share_halos" if share_halos else "link_transfer")
+    places = _places(interface)
+    read = forwarded = 0
     for loop in interface.events:
-        moved, stayed, still = 1, 1 if loop is not None else 0, True
-        for rank in interface.tensor.ranks:
-            wanted, kept, same = _rank_union(interface, rank, loop)
-            moved *= wanted
-            stayed *= kept
-            still = still and same
-        if not interface.keep_overlap and not still:
-            stayed = 0
-        total += _times(interface, loop) * (moved - stayed)
-    return total
+        served = _served(interface, loop, places) if link_transfer and loop is not None else frozenset()
+        times = _times(interface, loop)
+        if served:
+            left = {place for instance, place in places.items() if instance not in served}
+            read += times * _union(interface, left, share_halos)
+            forwarded += times * len(served) * _tile_words(interface)
+        elif share_halos:
+            read += times * _shared_delta(interface, loop)
+        else:
+            read += int(interface.arriving_at(loop, Copies.DISTINCT))
+    return Sent(read, forwarded)
+
+
+def _shared_delta(interface: Interface, loop: NestLoop | None) -> int:
+    """``|union over instances of T_to - T_from|`` below one parent.
+
+    A position needs no sending if every instance that wants it had it: per rank, with S the instances whose new tile
+    has the position and F those that also had it before, it is ``prod_r |{x : S(x)}| - prod_r |{x : S(x) = F(x)}|``.
+    """
+    moved, stayed, still = 1, 1 if loop is not None else 0, True
+    for rank in interface.tensor.ranks:
+        wanted, kept, same = _rank_union(interface, rank, loop)
+        moved *= wanted
+        stayed *= kept
+        still = still and same
+    return moved - (stayed if interface.keep_overlap or still else 0)
 
 
 def _rank_union(interface: Interface, rank: Rank, loop: NestLoop | None) -> tuple[int, int, bool]:
@@ -85,20 +112,12 @@ def _times(interface: Interface, loop: NestLoop | None) -> int:
     return int(instances * outer * (loop.bound - 1))
 
 
-def forwarded_words(interface: Interface) -> tuple[int, int]:
-    """``(reads saved at the parent, words received over links)`` with neighbour-to-neighbour forwarding.
-
-    An instance takes its next delta from a mesh neighbour (one step along x or y below the same parent) whose
-    previous tile was exactly that delta. Equal tiles moved by ``D``: the neighbour's offset must be ``D``, and
-    the tile must not overlap its predecessor. A multicast is saved where all its takers are served.
-    """
-    _require_perfect(interface, "link_transfer")
-    nest = interface.nest
-    tensor = interface.tensor
-    between = nest.spatial(interface.parent, interface.depth)
+def _places(interface: Interface) -> dict[tuple[int, int], tuple[int, ...]]:
+    """Where the tile of each instance below one parent stands, per rank, by its (x, y) in the array."""
+    between = interface.nest.spatial(interface.parent, interface.depth)
     axes = [[loop for loop in between if loop.kind is kind] for kind in (LoopKind.SPATIAL_X, LoopKind.SPATIAL_Y)]
     extents = [product(loop.bound for loop in axis) for axis in axes]
-    places = {
+    return {
         (x, y): tuple(
             sum(
                 term.coefficient * offset
@@ -106,50 +125,63 @@ def forwarded_words(interface: Interface) -> tuple[int, int]:
                 for dim, offset in (*_axis_offsets(axes[0], x), *_axis_offsets(axes[1], y))
                 if dim == term.dim
             )
-            for rank in tensor.ranks
+            for rank in interface.tensor.ranks
         )
         for x in range(extents[0])
         for y in range(extents[1])
     }
-    saved = received = 0
-    for loop in interface.events[1:]:
-        assert loop is not None
-        shift = tuple(_rank_shift(interface, rank, loop) for rank in tensor.ranks)
-        words = _delta_if_disjoint(interface, loop)
-        if not any(shift) or words == 0:
-            continue
-        served = {
-            (x, y)
-            for (x, y), place in places.items()
-            if any(
-                neighbour in places
-                and all(there - here == move for there, here, move in zip(places[neighbour], place, shift, strict=True))
-                for neighbour in ((x - 1, y), (x + 1, y), (x, y - 1), (x, y + 1))
-            )
-        }
-        groups: dict[tuple[int, ...], bool] = {}
-        for instance, place in places.items():
-            groups[place] = groups.get(place, True) and instance in served
-        times = _times(interface, loop)
-        saved += times * words * sum(groups.values())
-        received += times * words * len(served)
-    return saved, received
 
 
-def _delta_if_disjoint(interface: Interface, loop: NestLoop) -> int:
-    """Words of the whole tile if it does not overlap its predecessor when ``loop`` advances, else 0."""
-    words = product(
-        len(positions_inside(_tile(interface, rank), [t.coefficient for t in rank.terms], 0, None))
-        for rank in interface.tensor.ranks
+def _served(
+    interface: Interface, loop: NestLoop, places: Mapping[tuple[int, int], tuple[int, ...]]
+) -> frozenset[tuple[int, int]]:
+    """Instances whose delta a neighbour held a step before, when ``loop`` advances."""
+    shift = tuple(_rank_shift(interface, rank, loop) for rank in interface.tensor.ranks)
+    if not any(shift) or not _disjoint(interface, loop):
+        return frozenset()
+    return frozenset(
+        (x, y)
+        for (x, y), place in places.items()
+        if any(
+            neighbour in places
+            and all(there - here == move for there, here, move in zip(places[neighbour], place, shift, strict=True))
+            for neighbour in ((x - 1, y), (x + 1, y), (x, y - 1), (x, y + 1))
+        )
     )
-    per_event = interface.arriving_at(loop, Copies.ALL)
+
+
+def _union(interface: Interface, places: Set[tuple[int, ...]], share_halos: bool) -> int:
+    """Words of whole tiles at these places: equal ones once, and with ``share_halos`` equal positions once."""
+    if not share_halos:
+        return len(places) * _tile_words(interface)
+    tiles = [sorted(tile) for tile in _tile_positions(interface)]
+    positions: set[tuple[int, ...]] = set()
+    for place in places:
+        positions.update(cartesian(*([p + offset for p in tile] for tile, offset in zip(tiles, place, strict=True))))
+    return len(positions)
+
+
+def _tile_positions(interface: Interface) -> list[frozenset[int]]:
+    return [
+        positions_inside(
+            [interface.nest.tile(interface.depth, dim) for dim in rank.dims],
+            [term.coefficient for term in rank.terms],
+            0,
+            None,
+        )
+        for rank in interface.tensor.ranks
+    ]
+
+
+def _tile_words(interface: Interface) -> int:
+    return int(product(len(tile) for tile in _tile_positions(interface)))
+
+
+def _disjoint(interface: Interface, loop: NestLoop) -> bool:
+    """Whether a tile and its successor have nothing in common when ``loop`` advances."""
     instances = product(one.bound for one in interface.nest.spatial(interface.parent, interface.depth))
-    whole = _times(interface, loop) * instances * words
-    return int(words) if per_event == whole else 0
-
-
-def _tile(interface: Interface, rank: Rank) -> list[int]:
-    return [interface.nest.tile(interface.depth, dim) for dim in rank.dims]
+    whole = _times(interface, loop) * instances * _tile_words(interface)
+    return bool(interface.arriving_at(loop, Copies.ALL) == whole)
 
 
 def _axis_offsets(axis: Sequence[NestLoop], index: int) -> list[tuple[str, int]]:

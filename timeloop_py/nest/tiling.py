@@ -1,8 +1,9 @@
 """Planar tiling: the plane of a layer cut over the PE grid, and the output-channel group that fits (MODEL section 2).
 
 One axis at a time: the grid is a product of columns and rows, the plane of x and y, so everything a PE has is a
-product of what its column and its row have. A stride splits an axis into parities: inputs with
+product of what its column and its row have. A stride splits every tile into parities: inputs with
 ``(w + pad) mod stride = i`` meet the taps with ``r * dilation mod stride = i``, each parity a stride-1 axis of its own.
+A tile is a contiguous piece of the plane and its parities are what it holds of each.
 """
 
 from __future__ import annotations
@@ -139,22 +140,14 @@ def _columns(
                 "padded_ceil tiling has no temporal passes: the accumulator must hold one output channel of a tile",
                 field="dataflow.tiling",
             )
-        padded = axis.plane + 2 * axis.padding
-        side = -(-len(range(residue, padded, axis.stride)) // axis.columns)
-        return [
-            (
-                [
-                    position
-                    for position in plane
-                    if (position + axis.padding) % axis.stride == residue
-                    and (position + axis.padding) // axis.stride // side == column
-                ],
-                everywhere,
-            )
+        side = -(-(axis.plane + 2 * axis.padding) // axis.columns)
+        owners = [
+            [position for position in plane if (position + axis.padding) // side == column]
             for column in range(axis.columns)
         ]
-    mine = [w for w in range(start, stop) if (w + axis.padding) % axis.stride == residue]
-    return [(mine[first:last], everywhere) for first, last in _cut(axis, 0, len(mine))]
+    else:
+        owners = [list(range(first, last)) for first, last in _cut(axis, start, stop)]
+    return [([w for w in tile if (w + axis.padding) % axis.stride == residue], everywhere) for tile in owners]
 
 
 def _cut(axis: TilingAxis, start: int, stop: int) -> list[tuple[int, int]]:

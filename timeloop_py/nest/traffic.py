@@ -12,7 +12,7 @@ from functools import cached_property
 from itertools import product as cartesian
 
 from timeloop_py.nest.interface import Copies, Interface
-from timeloop_py.nest.sharing import forwarded_words, words_with_shared_halos
+from timeloop_py.nest.sharing import words_sent
 from timeloop_py.nest.walk import Nest, NestStore, count_iterations, last_iteration, of_dim
 from timeloop_py.numbers.operations import Number, product
 from timeloop_py.numbers.touched import positions_inside, touched_positions
@@ -153,14 +153,16 @@ def _input_row(
         arrivals = Interface(nest, tensor, store.depth, above.depth, keep)
         fills = arrivals.arriving(Copies.ALL)
         if _links(nest, tensor, above, options):
-            links = forwarded_words(arrivals)[1]
+            links = words_sent(arrivals, options.share_halos, True).forwarded
     if below is None:
         reads = Interface(nest, tensor, len(nest.loops), store.depth).streamed()
     else:
         sent = Interface(nest, tensor, below.depth, store.depth, keep)
-        reads = words_with_shared_halos(sent) if options.share_halos else sent.arriving(Copies.DISTINCT)
-        if _links(nest, tensor, store, options):
-            reads = reads - forwarded_words(sent)[0]
+        forwards = _links(nest, tensor, store, options)
+        if options.share_halos or forwards:
+            reads = words_sent(sent, options.share_halos, forwards).read
+        else:
+            reads = sent.arriving(Copies.DISTINCT)
     return TensorTraffic(
         level=store.level,
         tensor=tensor.name,
