@@ -8,9 +8,9 @@ non-empty part of the rank above, of as many coordinates as its loop has iterati
 format    coordinates (metadata words)     payloads (words; none at the last rank)
 ========  ===============================  =====================================
 ``UOP``   none                             fibers * (length + 1) offsets
-``CP``    fibers * non-empty parts         the same
-``RLE``   fibers * non-empty parts         the same
-``B``     fibers * length                  fibers * non-empty parts
+``CP``    one per non-empty part           the same
+``RLE``   one per non-empty part           the same
+``B``     fibers * length                  one per non-empty part
 ``UB``    all fibers * length              all fibers * length
 ========  ===============================  =====================================
 """
@@ -151,11 +151,13 @@ class StoredTile:
         """Data words that the tile may need."""
         return int(self._model.worst_occupancy(self.shape)) if self.is_compressed else self.size
 
-    def expected_lines_per_word(self, words_per_line: int) -> float:
-        """``E[ceil(nnz / words_per_line)] / E[nnz / words_per_line]`` over all tiles: lines that are not full."""
+    def lines_per_full_line(self, words_per_line: int) -> float:
+        """Lines for every line's worth of words: ``E[ceil(nnz / w)] * w / E[nnz]``.
+
+        As Sparseloop has it: the lines are those of all tiles, the words those of the stored ones.
+        """
         mean, _ = self._model.vector_moments(self.shape, words_per_line)
-        expected = float(self._model.expected_occupancy(self.shape))
-        return float(mean) * words_per_line / expected if expected else 1.0
+        return float(mean) * words_per_line / self.expected_occupancy if self.expected_occupancy else 1.0
 
     def stored_line_share(self, words_per_line: int) -> float:
         """Expected lines of the stored tile against those of the whole one: ``E[ceil(nnz / w)] / ceil(size / w)``."""
@@ -165,11 +167,12 @@ class StoredTile:
         placeholders = 1 + self.placeholders / self.expected_occupancy if self.expected_occupancy else 1.0
         return float(mean) / math.ceil(self.size / words_per_line) * placeholders
 
-    def rank_words(self, whole_coordinates: bool) -> tuple[RankWords, ...]:
+    def rank_words(self, as_sparseloop: bool = False) -> tuple[RankWords, ...]:
         """Expected metadata words per rank, outermost first.
 
-        ``whole_coordinates`` counts as Sparseloop does: the non-empty parts of a fiber are rounded up to a whole
-        number (except for run lengths), and runs have no limit. Without, placeholders have a run length too.
+        By default exact: the non-empty parts of a rank, with a run length for every placeholder too.
+        ``as_sparseloop``: non-empty fibers times the non-empty parts of any fiber, rounded up except for run lengths,
+        and runs without a limit.
         """
         if self.format is None:
             return ()
@@ -181,11 +184,13 @@ class StoredTile:
             if rank.length > 1:
                 present = fibers * (1 - self._empty_given(above, occupancies))
                 parts = rank.length * (1 - self._empty_given(rank.part, occupancies))
-                if whole_coordinates and form.format != "RLE":
-                    parts = np.ceil(np.round(parts, 9))
-                coordinates, payloads = _words_of(form.format, fibers, present, rank.length, parts)
+                if as_sparseloop:
+                    filled = present * (parts if form.format == "RLE" else np.ceil(np.round(parts, 9)))
+                else:
+                    filled = fibers * parts
+                coordinates, payloads = _words_of(form.format, fibers, present, rank.length, filled)
             innermost = position == len(self.ranks) - 1
-            extra = self.placeholders if innermost and form.format == "RLE" and not whole_coordinates else 0.0
+            extra = self.placeholders if innermost and form.format == "RLE" and not as_sparseloop else 0.0
             words.append(
                 RankWords(
                     float(coordinates @ probabilities) + extra,
@@ -219,16 +224,16 @@ class StoredTile:
         return np.where(occupancies == 0, 1.0, given_some)
 
 
-def _words_of(form: str, fibers: int, present: Array, length: int, parts: Array) -> tuple[Array, Array]:
-    """Coordinates and payloads of a rank: ``present`` of its ``fibers`` exist, ``parts`` coordinates in each."""
+def _words_of(form: str, fibers: int, present: Array, length: int, filled: Array) -> tuple[Array, Array]:
+    """Coordinates and payloads of a rank: ``present`` of its ``fibers`` exist, with ``filled`` non-empty parts."""
     if form == "UOP":
         return np.zeros(present.shape), present * (length + 1)
     if form == "B":
-        return present * length, present * parts
+        return present * length, filled
     if form == "UB":
         everything = np.full(present.shape, float(fibers * length))
         return everything, everything
-    return present * parts, present * parts
+    return filled, filled
 
 
 def _hypergeometric_empty(whole: int, occupancies: NDArray[np.int64], size: int) -> Array:

@@ -59,7 +59,7 @@ def _row(
 
     kept = stored.stored_share * (1 - cut)
     reads, fills, updates = split(row.reads * kept), Split(row.fills * kept), split(row.updates * kept)
-    ranks = stored.rank_words(whole_coordinates=False)
+    ranks = stored.rank_words()
     words = sum(rank.words for rank in ranks) / stored.size * (1 - cut)
     bits = sum(rank.bits for rank in ranks) / stored.size * (1 - cut)
 
@@ -144,40 +144,45 @@ def _computes(
         actual=computes * actual,
         gated=computes * (issued - actual),
         skipped=computes * (1 - issued),
-        cycles=compute_cycles * _slowest_lane(tiles, densities, tuple(skipping.values()), computes, issued),
+        cycles=compute_cycles * _slowest_lane(tiles, densities, tuple(skipping.values()), issued),
     )
 
 
-def _slowest_lane(
-    tiles: Tiles, densities: Densities, leaders: Sequence[_Leader], computes: int, issued: float
-) -> float:
+def _slowest_lane(tiles: Tiles, densities: Densities, leaders: Sequence[_Leader], issued: float) -> float:
     """Expected share of its computes that the slowest lane issues: lanes wait for each other at the end only.
 
-    A lane's N computes are sums of products of what its leaders hold. With leaders independent, p_l the probability
-    that one has data where a compute asks and v_l the variance of that, the variance of the sum is (analysis of
-    variance over sets S of leaders)
+    A lane issues a compute where all its leaders have data. With leaders independent, p_l the probability that one
+    has data where a compute asks and v_l the variance of that, the variance of the share that a lane issues is
+    (analysis of variance over sets S of leaders)
 
-        Var = sum over S != {} of N * N / units(S) * prod over S of v_l * prod over the others of p_l^2,
+        sum over S != {} of prod over S of v_l * prod over the others of p_l^2 / units(S),
 
-    units(S) being how many different combinations of their tiles a lane meets. Lanes that see the same data finish
-    together; those that see different ones are taken as independent normals.
+    units(S) being how many different combinations of their tiles a lane meets. What all lanes have in common moves
+    them together and is left out; lanes that see any data of their own are taken as independent normals.
     """
     loops = [loop for loop in tiles.mapping.nodes if isinstance(loop, Loop)]
-    seen = {dim for leader in leaders for dim in tiles.problem.tensor(leader.tensor).dims}
-    different = math.prod(loop.bound for loop in loops if loop.is_spatial and loop.dim in seen)
+    spatial = [loop for loop in loops if loop.is_spatial]
+    different = _lanes(spatial, _dims(tiles, leaders))
     if different == 1:
         return issued
-    lanes = math.prod(loop.bound for loop in loops if loop.is_spatial)
     extents = extents_of([loop for loop in loops if not loop.is_spatial])
-    share = computes / lanes
     spread = {leader.tensor: _variance(tiles, densities, leader, extents) for leader in leaders}
     variance = 0.0
     for chosen in chain.from_iterable(combinations(leaders, size) for size in range(1, len(leaders) + 1)):
-        others = math.prod(leader.some**2 for leader in leaders if leader not in chosen)
-        units = _units(tiles, chosen, extents)
-        variance += share**2 / units * math.prod(spread[leader.tensor] for leader in chosen) * others
-    slowest = expected_maximum_normal([issued], [math.sqrt(variance) / share], [different])
-    return min(1.0, float(slowest))
+        if _lanes(spatial, _dims(tiles, chosen)) > 1:
+            others = math.prod(leader.some**2 for leader in leaders if leader not in chosen)
+            own = math.prod(spread[leader.tensor] for leader in chosen)
+            variance += own * others / _units(tiles, chosen, extents)
+    return min(1.0, float(expected_maximum_normal([issued], [math.sqrt(variance)], [different])))
+
+
+def _dims(tiles: Tiles, leaders: Sequence[_Leader]) -> set[str]:
+    return {dim for leader in leaders for dim in tiles.problem.tensor(leader.tensor).dims}
+
+
+def _lanes(spatial: Sequence[Loop], dims: set[str]) -> int:
+    """Lanes that differ in some dimensions."""
+    return math.prod(loop.bound for loop in spatial if loop.dim in dims)
 
 
 def _units(tiles: Tiles, leaders: Sequence[_Leader], extents: Mapping[str, int]) -> float:
@@ -185,8 +190,7 @@ def _units(tiles: Tiles, leaders: Sequence[_Leader], extents: Mapping[str, int])
     if len(leaders) == 1:
         shape = tiles.shape(tiles.problem.tensor(leaders[0].tensor), extents)
         return max(1.0, math.prod(shape) / math.prod(leaders[0].tile))
-    dims = {dim for leader in leaders for dim in tiles.problem.tensor(leader.tensor).dims}
-    together = math.prod(extents.get(dim, 1) for dim in dims)
+    together = math.prod(extents.get(dim, 1) for dim in _dims(tiles, leaders))
     return max(1.0, together / math.prod(math.prod(leader.tile) for leader in leaders))
 
 

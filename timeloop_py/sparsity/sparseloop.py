@@ -94,15 +94,15 @@ class _Place:
         reads = self._saved(self._left(self.dense.reads), math.ceil if self.is_output else math.floor)
         fills = Split(self._left(self.dense.fills))
         updates = self._saved(self._left(self.dense.updates), math.floor)
-        ranks = self.stored.rank_words(whole_coordinates=True)
+        ranks = self.stored.rank_words(as_sparseloop=True)
         md_reads = self._rank_splits(ranks, self.dense.reads, saved=True)
         md_fills = self._rank_splits(ranks, self.dense.fills, saved=False)
         md_updates = self._rank_splits(ranks, self.dense.updates, saved=True)
         data = {"read": reads, "write": fills, "update": updates}
         bits = {
-            "metadata_read": _bits(ranks, md_reads),
-            "metadata_write": _bits(ranks, md_fills),
-            "metadata_update": _bits(ranks, md_updates),
+            "metadata_read": self._bits(ranks, md_reads),
+            "metadata_write": self._bits(ranks, md_fills),
+            "metadata_update": self._bits(ranks, md_updates),
         }
         word_bits = self.stored.level.word_bits
         happening = {name: split.actual + split.gated for name, split in (data | bits).items()}
@@ -159,6 +159,18 @@ class _Place:
             splits.append((coordinates, payloads))
         return splits
 
+    def _bits(self, ranks: Sequence[RankWords], splits: Sequence[tuple[Split, Split]]) -> Split:
+        """Widths are padded to divide a line of the metadata storage."""
+        width = self.stored.level.metadata_storage_width
+        pairs = [
+            (
+                coordinates.scaled(_padded(rank.coordinate_bits, width)),
+                payloads.scaled(_padded(rank.payload_bits, width)),
+            )
+            for rank, (coordinates, payloads) in zip(ranks, splits, strict=True)
+        ]
+        return _words(pairs)
+
     def _temporal_reductions(self, updates: Split) -> float:
         dense = self._per_instance(self.dense.temporal_reductions)
         all_updates = self._per_instance(self.dense.updates)
@@ -185,7 +197,7 @@ class _Place:
         threshold = math.ceil((width - 1) / (2 * width) * 1000 / tenths)
         if self.stored.size // width >= threshold:
             return 1.0
-        return self.stored.expected_lines_per_word(width)
+        return self.stored.lines_per_full_line(width)
 
 
 def _named(action: str, split: Split) -> tuple[tuple[str, float], ...]:
@@ -197,13 +209,11 @@ def _words(splits: Sequence[tuple[Split, Split]]) -> Split:
     return Split(*(sum(values) for values in zip(*((s.actual, s.gated, s.skipped) for s in flat), strict=True)))
 
 
-def _bits(ranks: Sequence[RankWords], splits: Sequence[tuple[Split, Split]]) -> Split:
-    return _words(
-        [
-            (coordinates.scaled(rank.coordinate_bits), payloads.scaled(rank.payload_bits))
-            for rank, (coordinates, payloads) in zip(ranks, splits, strict=True)
-        ]
-    )
+def _padded(bits: int, line_bits: int | None) -> int:
+    """The least width from ``bits`` on that divides a line."""
+    if not bits or not line_bits:
+        return bits
+    return next((width for width in range(bits, line_bits) if line_bits % width == 0), line_bits)
 
 
 def _round_down(value: float) -> int:
