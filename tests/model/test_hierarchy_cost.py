@@ -167,6 +167,20 @@ class TestNetworkEnergy:
         hops = 15 * (3 + 4 * 2 / 3) + 20 * (1.5 + 2) + 12 * (1.5 + 2 / 3)
         assert self.matmul_on_an_array().energy_network_pj == pytest.approx(10 * hops)
 
+    @pytest.mark.parametrize(("used", "rows"), [(1, 1), (1, 2), (3, 4), (2, 5), (4, 5), (5, 5), (1, 6), (6, 6)])
+    def test_words_enter_at_the_middle_of_all_rows(self, used: int, rows: int) -> None:
+        # A goes to every row used; there is one column.
+        problem = Problem({"M": 1, "N": used, "K": 1}, MATMUL)
+        outer, inner = [Store("GLB", name) for name in "ABZ"], [Store("RF", name) for name in "ABZ"]
+        levels = Hierarchy(
+            (storage("GLB", energy_per_hop_pj=1.0), storage("RF", instances=rows, mesh_x=1)),
+            ComputeLevel("MAC", rows, 1, {"compute": 0.5}),
+        )
+        distances = [abs(row - (rows - 1) / 2) for row in range(used)]
+        cost = self.evaluate([*outer, Loop("N", used, Y), *inner], levels, problem)
+        # A once to all rows, B and Z to (from) one row each.
+        assert cost.energy_network_pj == pytest.approx(3 * sum(distances) if used > 1 else 0)
+
     def test_without_energy_per_hop_there_are_no_routes(self) -> None:
         case = load_case(CASES / "d13_mm_spatial_2d" / "case.json")
         assert network_routes(case.problem, case.hierarchy, case.mapping) == ()

@@ -2,16 +2,16 @@
 
 The rule, which is the one behind Timeloop's average numbers of hops: a word enters an array at the middle of its left
 edge, runs along x to the furthest column of its destinations, and from there a wire of its own leads vertically to
-every destination. Columns and rows are those that the mapping uses. Words coming up take the same wires.
+every destination. Words coming up take the same wires. A mapping uses columns from the left and rows from the top.
 
-With ``X`` columns and ``R`` rows used, a word multicast to ``m`` of the ``X * R`` instances takes on average
+With the first R of V rows used, a word multicast to m instances takes on average
 
     sum over loops along x of (bound - 1) * stride * (1/2 if the loop distinguishes the tensor's data, else 1)
-    + m * floor(R^2 / 4) / R
+    + m / R * sum over rows r < R of |r - (V - 1) / 2|
 
-hops: a loop that distinguishes data sends each word to one of its columns, any other to all of them, and
-``floor(R^2 / 4)`` is the sum of the distances of R rows from their middle. Where loops of two dimensions of one rank
-are spread, instances on a diagonal may hold the same data; destinations are then grouped one by one.
+hops: a loop that distinguishes data sends each word to one of its columns, any other to all of them. Where loops of
+two dimensions of one rank are spread, instances on a diagonal may hold the same data; destinations are then grouped
+one by one.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from itertools import product as cartesian
 import numpy as np
 
 from timeloop_py.nest.arrays import array_uses
-from timeloop_py.numbers.operations import Number, floor_divide, is_plain, is_symbolic, product
+from timeloop_py.numbers.operations import Number, is_plain, is_symbolic, maximum, product
 from timeloop_py.specs.errors import SpecError
 from timeloop_py.specs.hierarchy import Hierarchy
 from timeloop_py.specs.mapping import Loop, LoopKind, Mapping, Store
@@ -89,7 +89,7 @@ def _tensor_routes(tensor: Tensor, hierarchy: Hierarchy, mapping: Mapping) -> li
         if source != parent:
             parent, copies = source, 1
         loops = [_spread(tensor, mapping, index) for index in use.loops]
-        multicast, hops = _multicast_and_hops(tensor, loops)
+        multicast, hops = _multicast_and_hops(tensor, loops, use.available.y)
         names = hierarchy.names[parent], hierarchy.names[use.outer]
         routes.append(Route(tensor.name, tensor.is_output, *names, copies, hops))
         copies = copies * multicast
@@ -109,23 +109,23 @@ def _spread(tensor: Tensor, mapping: Mapping, index: int) -> _Spread:
     return _Spread(loop.dim, loop.bound, loop.kind is LoopKind.SPATIAL_X, None, 0)
 
 
-def _multicast_and_hops(tensor: Tensor, loops: Sequence[_Spread]) -> tuple[Number, Number]:
+def _multicast_and_hops(tensor: Tensor, loops: Sequence[_Spread], rows: int) -> tuple[Number, Number]:
     """Destinations of a word, and its hops; both on average over the words of the array."""
     dims: dict[int, set[str]] = defaultdict(set)
     for loop in loops:
         if loop.rank is not None:
             dims[loop.rank].add(loop.dim)
     if all(len(spread) == 1 for spread in dims.values()):
-        return _separate(loops)
+        return _separate(loops, rows)
     numbers = [number for loop in loops for number in (loop.bound, loop.step)]
     if is_symbolic(*numbers):
         raise SpecError(f"hops of {tensor.name!r} have no closed form: two dimensions of one rank are spread")
     if is_plain(*numbers):
-        return _grouped(loops)
+        return _grouped(loops, rows)
     # A batch: few different arrays stand behind many tilings.
     table = np.stack(np.broadcast_arrays(*numbers), axis=-1)
-    rows, inverse = np.unique(table.reshape(-1, len(numbers)), axis=0, return_inverse=True)
-    answers = np.array([_grouped(_with_numbers(loops, row)) for row in rows])
+    distinct, inverse = np.unique(table.reshape(-1, len(numbers)), axis=0, return_inverse=True)
+    answers = np.array([_grouped(_with_numbers(loops, entry), rows) for entry in distinct])
     answers = answers[inverse.reshape(-1)].reshape(*table.shape[:-1], 2)
     return answers[..., 0], answers[..., 1]
 
@@ -138,11 +138,11 @@ def _with_numbers(loops: Sequence[_Spread], row: Sequence[int]) -> list[_Spread]
     ]
 
 
-def _separate(loops: Sequence[_Spread]) -> tuple[Number, Number]:
+def _separate(loops: Sequence[_Spread], rows: int) -> tuple[Number, Number]:
     """The closed form: every loop either distinguishes data or repeats them."""
     multicast = product(loop.bound for loop in loops if loop.rank is None)
-    rows = product(loop.bound for loop in loops if not loop.along_x)
-    hops: Number = multicast * floor_divide(rows * rows, 4) / rows
+    used = product(loop.bound for loop in loops if not loop.along_x)
+    hops: Number = multicast * _to_the_middle(used, rows) / used
     stride: Number = 1
     for loop in reversed(loops):
         if loop.along_x:
@@ -152,9 +152,15 @@ def _separate(loops: Sequence[_Spread]) -> tuple[Number, Number]:
     return multicast, hops
 
 
-def _grouped(loops: Sequence[_Spread]) -> tuple[float, float]:
+def _to_the_middle(used: Number, rows: int) -> Number:
+    """Distances of the first ``used`` of some rows from their middle, added up: ``sum of |r - (rows - 1) / 2|``."""
+    middle, first_below = (rows - 1) / 2, (rows + 1) // 2
+    below = maximum(0, used - first_below)
+    return used * middle - used * (used - 1) / 2 + below * (2 * (first_below - middle) + below - 1)
+
+
+def _grouped(loops: Sequence[_Spread], rows: int) -> tuple[float, float]:
     """Destinations that hold the same data found one by one (plain numbers)."""
-    rows = product(loop.bound for loop in loops if not loop.along_x)
     middle = (rows - 1) / 2
     furthest: dict[tuple[tuple[int, int], ...], int] = defaultdict(int)
     vertical = 0.0
