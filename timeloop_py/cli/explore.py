@@ -8,7 +8,16 @@ from typing import Any
 
 import click
 
-from timeloop_py.cli.options import chosen_networks, chosen_points, density_options, network_options, set_option
+from timeloop_py.cli.options import (
+    chosen_networks,
+    chosen_points,
+    command_line,
+    dataflow_option,
+    density_options,
+    network_options,
+    note,
+    set_option,
+)
 
 DEFAULT_ARCHITECTURES = ("scnn", "dcnn", "dcnn_opt")
 DEFAULT_NETWORK = "googlenet"
@@ -23,7 +32,7 @@ DEFAULT_DENSITY = "0.1:1.0:0.1"
 @density_options
 @click.option("--grid", is_flag=True, help="Every weight density with every activation density.")
 @click.option("--own-density", is_flag=True, help="Each layer at the densities of its network file.")
-@click.option("--dataflow", metavar="NAME|all", help="Run this dataflow on every architecture, or all of them.")
+@dataflow_option
 @set_option
 @click.option(
     "-o", "--output", default="results", show_default=True, type=click.Path(path_type=Path), help="Result folder."
@@ -69,7 +78,7 @@ def command(
     else:
         points = chosen_points(density if given else DEFAULT_DENSITY, weight_density, activation_density, grid)
     sweep = Sweep(
-        architectures=load_designs(architectures or DEFAULT_ARCHITECTURES, settings, dataflow),
+        architectures=load_designs(architectures or DEFAULT_ARCHITECTURES, settings, dataflow, left_out=note),
         networks=chosen_networks(networks, shape, layer, DEFAULT_NETWORK),
         points=tuple(sorted(points, key=lambda point: (point[0] or 0, point[1] or 0), reverse=True)),
     )
@@ -77,7 +86,9 @@ def command(
     jobs = sum(1 for _ in sweep.jobs())
     with click.progressbar(length=jobs, label="Evaluating", file=sys.stderr) as bar:
         result = run_sweep(sweep, _advance(bar), store, scheduler)
-    written = write_results(output, sweep, result, ["timeloop-py", *sys.argv[1:]], plots)
+    # Resuming changes nothing in the result, so nothing in the record of it.
+    ran = [argument for argument in command_line() if argument != "--resume"]
+    written = write_results(output, sweep, result, ran, plots)
     store.clear()
     for path in written:
         click.echo(path, err=True)

@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from timeloop_py import __version__
+from timeloop_py.cli.options import ARGUMENTS
 from timeloop_py.specs.errors import SpecError, nearest
 
 #: Command name: module, and the line that ``--help`` shows.
@@ -25,6 +26,10 @@ BAD_INPUT = 2
 
 class CommandGroup(click.Group):
     """Loads commands late; a :class:`SpecError` becomes one message and exit code 2."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        ctx.meta[ARGUMENTS] = list(args)
+        return super().parse_args(ctx, args)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(COMMANDS)

@@ -13,6 +13,18 @@ from timeloop_py.specs.errors import SpecError
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 FORMATS = click.Choice(["table", "csv", "json"])
+#: Where the group of commands leaves the arguments it was called with.
+ARGUMENTS = "timeloop_py.arguments"
+
+
+def command_line() -> list[str]:
+    """The command as given, program name first."""
+    return ["timeloop-py", *click.get_current_context().meta[ARGUMENTS]]
+
+
+def note(message: str) -> None:
+    """A message for the user, beside the output."""
+    click.echo(f"timeloop-py: {message}", err=True)
 
 
 def network_options(function: Function) -> Function:
@@ -42,6 +54,15 @@ def density_options(function: Function) -> Function:
         "--density",
         metavar="D",
         help="Weight and activation density together: 0.5, 0.1,0.5 or 0.1:1.0:0.1 (end included).",
+    )(function)
+
+
+def dataflow_option(function: Function) -> Function:
+    """``--dataflow NAME|all``: another dataflow than an architecture's own."""
+    return click.option(
+        "--dataflow",
+        metavar="NAME|all",
+        help="Run this dataflow on every architecture, or all that it has the components for.",
     )(function)
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from timeloop_py.explore.runner import run_sweep
-from timeloop_py.explore.sweep import JobResult, Sweep
+from timeloop_py.explore.sweep import JobResult, Sweep, table_digests
 from timeloop_py.model.evaluate import OWN_DENSITIES
 from timeloop_py.report.bundle import provenance, write_bundle
 from timeloop_py.report.density_plots import density_sensitivity
@@ -36,6 +36,7 @@ def write_results(
     """
     specs = {f"architecture {one.name}": one.digest for one in sweep.architectures}
     specs |= {f"network {one.name}": one.digest for one in sweep.networks}
+    specs |= {f"table {name}": digest for one in sweep.architectures for name, digest in table_digests(one).items()}
     tables = {"results": result.results, "summary": result.summary, "accesses": result.accesses}
     own = result.results
     if OWN_DENSITIES not in sweep.points:
@@ -71,8 +72,11 @@ def layer_figures(results: pd.DataFrame) -> dict[str, Figure]:
     baseline = _baseline(results)
     if len(results["architecture"].unique()) > 1:
         labels = _labels(results)
-        oracle = _with_oracle(results)
-        figures["speedup_by_layer"] = speedup_by_layer(oracle, baseline=baseline, labels=_labels(oracle), group=_module)
+        faster = _with_oracle(_of_other_cycles(results, baseline))
+        if len(faster["architecture"].unique()) > 1:
+            figures["speedup_by_layer"] = speedup_by_layer(
+                faster, baseline=baseline, labels=_labels(faster), group=_module
+            )
         figures["energy_by_layer"] = energy_by_layer(results, baseline=baseline, labels=labels, group=_module)
     for design in results.loc[results["oracle_cycles"].notna(), "architecture"].unique():
         frame = results.assign(barrier_cycles=results["barrier_share"] * results["cycles"])
@@ -82,23 +86,55 @@ def layer_figures(results: pd.DataFrame) -> dict[str, Figure]:
 
 
 def _baseline(results: pd.DataFrame) -> str:
-    """The design that others are compared with: DCNN where it is there, else the first dense one, else the first."""
+    """The design that others are compared with: DCNN or a variant of it, else the first dense one, else the first."""
     names = [str(name) for name in results["architecture"].unique()]
     dense = [str(name) for name in results.loc[results["oracle_cycles"].isna(), "architecture"].unique()]
-    return "dcnn" if "dcnn" in names else (dense or names)[0]
+    return next((name for name in dense if _base(name) == "dcnn"), (dense or names)[0])
+
+
+def _of_other_cycles(results: pd.DataFrame, baseline: str) -> pd.DataFrame:
+    """Without designs that take the cycles of the baseline in every layer (DCNN-opt's are DCNN's)."""
+    cycles = results.pivot(index=["network", "layer"], columns="architecture", values="cycles")
+    same = [name for name in cycles if name != baseline and (cycles[name] == cycles[baseline]).all()]
+    return results[~results["architecture"].isin(same)]
 
 
 def _with_oracle(results: pd.DataFrame) -> pd.DataFrame:
+    """With rows of the oracle of every sparse design, once for variants that share it."""
     import pandas as pd
 
     sparse = results[results["oracle_cycles"].notna()]
-    names = [LABELS.get(name, name) + ORACLE for name in sparse["architecture"]]
-    oracle = sparse.assign(architecture=names, cycles=sparse["oracle_cycles"])
-    return pd.concat([results, oracle], ignore_index=True)
+    oracles: dict[str, pd.DataFrame] = {}
+    for name, rows in sparse.groupby("architecture", sort=False):
+        cycles, shared = rows["oracle_cycles"], oracles.get(_base(str(name)))
+        design = _base(str(name)) if shared is None or list(shared["cycles"]) == list(cycles) else str(name)
+        if design not in oracles:
+            oracles[design] = rows.assign(architecture=design + ORACLE, cycles=cycles)
+    return pd.concat([results, *oracles.values()], ignore_index=True)
 
 
 def _labels(results: pd.DataFrame) -> dict[str, str]:
-    return {str(name): LABELS.get(str(name), str(name)) for name in results["architecture"].unique()}
+    """What designs are called in figures: ``scnn[barrier=none]`` is ``SCNN, barrier=none``."""
+    return {str(name): _label(str(name)) for name in results["architecture"].unique()}
+
+
+def _label(design: str) -> str:
+    base = _base(design)
+    settings = design.removeprefix(base).removesuffix(ORACLE)
+    shown = re.sub(r"dataflow=(\w+)", lambda found: _published_name(found[1]), settings.strip("[]"))
+    parts = [LABELS.get(base, base), *(part for part in shown.split(",") if part)]
+    return ", ".join(parts) + (ORACLE if ORACLE in design else "")
+
+
+def _published_name(dataflow: str) -> str:
+    """``pt_is_cp_sparse`` as papers write it: ``PT-IS-CP-sparse``."""
+    parts = dataflow.split("_")
+    return "-".join(part if part in ("dense", "sparse") else part.upper() for part in parts)
+
+
+def _base(design: str) -> str:
+    """The name of a design without what tells it from its variants."""
+    return re.split(r"[\[ ]", design)[0]
 
 
 def _module(layer: str) -> str:

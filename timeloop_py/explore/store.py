@@ -11,6 +11,7 @@ from timeloop_py.report.bundle import check_writable
 
 FOLDER = ".partial"
 _TABLES = ("results", "accesses", "summary")
+_NAMES = ("architecture", "network", "layer", "dataflow", "binding", "level", "tensor", "action")
 
 
 class PartialStore:
@@ -28,8 +29,16 @@ class PartialStore:
 
         if not (self.folder / f"{job.key}.done").exists():
             return None
+        # A layer may be called "NA" or "007": names are text, and nothing but an empty cell is missing.
         frames = [
-            pd.read_csv(self.folder / f"{job.key}.{table}.csv", float_precision="round_trip") for table in _TABLES
+            pd.read_csv(
+                self.folder / f"{job.key}.{table}.csv",
+                float_precision="round_trip",
+                dtype=dict.fromkeys(_NAMES, str),
+                keep_default_na=False,
+                na_values=[""],
+            )
+            for table in _TABLES
         ]
         return JobResult(*frames)
 

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import hashlib
-import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal, InvalidOperation
+from functools import cached_property
 from itertools import product as cartesian
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from timeloop_py import __version__
 from timeloop_py.model.evaluate import OWN_DENSITIES, Evaluation, Point, evaluate
 from timeloop_py.specs.architecture import Architecture, load_architecture
 from timeloop_py.specs.dataflow import dataflow_names
 from timeloop_py.specs.errors import SpecError, nearest
-from timeloop_py.specs.files import Scalar, parse_scalar
+from timeloop_py.specs.files import Scalar
 from timeloop_py.specs.network import Network
+from timeloop_py.specs.overrides import Setting, combinations, parse_setting
+from timeloop_py.specs.tables import table_files
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -33,11 +36,19 @@ class Job:
     network: Network
     points: tuple[Point, ...]
 
-    @property
+    @cached_property
     def key(self) -> str:
         """A name that two jobs share only if they give the same results."""
-        text = repr((self.architecture, self.network.name, self.network.digest, self.network.layers, self.points))
+        network = (self.network.name, self.network.digest, self.network.layers)
+        text = repr((__version__, self.architecture, table_digests(self.architecture), network, self.points))
         return hashlib.sha256(text.encode()).hexdigest()[:24]
+
+
+def table_digests(architecture: Architecture) -> dict[str, str]:
+    """SHA-256 of the files of the energy and area tables that an architecture names, by table."""
+    names = [name for name in (architecture.energy_table, architecture.area_table) if name is not None]
+    files = [file for name in names for file in table_files(name)]
+    return {file.stem: hashlib.sha256(file.read_bytes()).hexdigest() for file in files}
 
 
 @dataclass(frozen=True)
@@ -139,48 +150,56 @@ def parse_densities(text: str, field: str) -> list[float]:
 
 
 def load_designs(
-    names: Sequence[str | Path], settings: Sequence[str] = (), dataflow: str | None = None
+    names: Sequence[str | Path],
+    settings: Sequence[str] = (),
+    dataflow: str | None = None,
+    left_out: Callable[[str], None] | None = None,
 ) -> tuple[Architecture, ...]:
     """Architectures with ``PATH=V1,V2,...`` settings applied, one design per combination of values.
 
     A path starts with the name of an architecture (``scnn.dataflow.barrier``), or applies to all of them. ``dataflow``
-    replaces the dataflow of every one (``all``: one design per shipped dataflow). Designs that differ by a setting are
-    named after it: ``scnn[barrier=none]``.
+    replaces the dataflow of every one. ``all`` gives a design per shipped dataflow that the architecture has the
+    components for; ``left_out`` is told which it has not, and why. Designs that differ by a setting are named after
+    it: ``scnn[barrier=none]``.
     """
-    parsed = [_setting(text) for text in settings]
+    parsed = [parse_setting(text) for text in settings]
     flows = _dataflows(dataflow)
     designs: list[Architecture] = []
-    used: set[str] = set()
+    refused: list[SpecError] = []
+    used: set[Setting] = set()
     for name in names:
         base = load_architecture(name)
-        mine: list[tuple[str, tuple[Scalar, ...]]] = []
-        for path, values in parsed:
-            first, _, rest = path.partition(".")
+        mine: list[Setting] = []
+        for setting in parsed:
+            first, _, rest = setting.path.partition(".")
             own = first.replace("-", "_") == base.name
             if own or not any(first.replace("-", "_") == _spec_name(other) for other in names):
-                used.add(path)
-                mine.append((rest if own else path, values))
-        mine += [("dataflow.name", flows)] if flows else []
-        designs.extend(_variants(name, base.name, mine))
-    for path, _ in parsed:
-        if path not in used:
-            raise SpecError("no architecture of this name is evaluated", path=f"--set {path}")
+                used.add(setting)
+                mine.append(Setting(rest if own else setting.path, setting.values))
+        mine += [Setting("dataflow.name", flows)] if flows else []
+        for chosen, suffix in combinations(mine):
+            try:
+                design = load_architecture(name, chosen)
+            except SpecError as error:
+                # A mistake of the user's own also shows where the architecture runs its own dataflow.
+                if dataflow != "all" or dict(chosen)["dataflow.name"] == _own_dataflow(base):
+                    raise
+                refused.append(error)
+                if left_out:
+                    left_out(f"{base.name}{suffix} is left out: {error.message}")
+                continue
+            designs.append(replace(design, name=base.name + suffix) if suffix else design)
+    for setting in parsed:
+        if setting not in used:
+            raise SpecError("no architecture of this name is evaluated", path=f"--set {setting.path}")
+    if not designs:
+        raise refused[0]
     _check_names(designs)
     return tuple(designs)
 
 
-def _variants(
-    name: str | Path, base: str, settings: Sequence[tuple[str, tuple[Scalar, ...]]]
-) -> Iterator[Architecture]:
-    for values in cartesian(*(choices for _, choices in settings)):
-        chosen = [(path, value) for (path, _), value in zip(settings, values, strict=True)]
-        varied = [
-            f"{path.rpartition('.')[2] if path != 'dataflow.name' else 'dataflow'}={value}"
-            for (path, choices), value in zip(settings, values, strict=True)
-            if len(choices) > 1
-        ]
-        design = load_architecture(name, chosen)
-        yield replace(design, name=f"{base}[{','.join(varied)}]") if varied else design
+def _own_dataflow(architecture: Architecture) -> str | None:
+    return None if architecture.dataflow is None else architecture.dataflow.name
 
 
 def _dataflows(dataflow: str | None) -> tuple[Scalar, ...]:
@@ -193,13 +212,6 @@ def _dataflows(dataflow: str | None) -> tuple[Scalar, ...]:
         known = [*dataflow_names(), "all"]
         raise SpecError(f"unknown dataflow {dataflow!r}{nearest(name, known)}", field="--dataflow")
     return (name,)
-
-
-def _setting(text: str) -> tuple[str, tuple[Scalar, ...]]:
-    path, equals, values = text.partition("=")
-    if not equals or not re.fullmatch(r"[\w\-\[\]]+(\.[\w\-]+)*", path.strip()) or not values.strip():
-        raise SpecError(f"expected PATH=VALUE or PATH=V1,V2,..., found {text!r}", field="--set")
-    return path.strip(), tuple(parse_scalar(value.strip()) for value in values.split(","))
 
 
 def _spec_name(name: str | Path) -> str:

@@ -251,6 +251,6 @@ def _error(mapping: Mapping, found: Sequence[Violation]) -> SpecError:
     field = "mapping" if found[0].node is None else first.field
     texts = [found[0].message]
     for violation in found[1:]:
-        place = "" if violation.node is None else f"line {mapping.places[violation.node].line}: "
-        texts.append(f"{place}{violation.message}")
+        line = None if violation.node is None else mapping.places[violation.node].line
+        texts.append(violation.message if line is None else f"line {line}: {violation.message}")
     return SpecError("\n  ".join(texts), path=first.path, line=first.line, field=field)

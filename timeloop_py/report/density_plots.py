@@ -32,6 +32,8 @@ _LOG_RANGE = 8.0
 _FEW_CURVES = 3
 _TITLES = {"cycles": "Latency"}
 _PANEL_IN = 2.0
+#: Long names of designs make the figure wider, not its panels unreadable.
+_MIN_PANEL_WIDTH_IN = 1.5
 
 
 @house_style()
@@ -74,7 +76,7 @@ def density_sensitivity(
     networks = by_network(totals)
     names_in = designs.label_width_in()
     margins = Margins(left=0.68, right=names_in + 0.16, across=names_in + 0.85, top=0.25, bottom=0.64, down=0.95)
-    width = margins.panel_width_in(max(len(metrics), 2))
+    width = max(_MIN_PANEL_WIDTH_IN, margins.panel_width_in(max(len(metrics), 2)))
     figure, axes = panels([[width] * len(metrics)] * len(networks), _PANEL_IN, margins)
     letters = iter(string.ascii_lowercase)
     for row, (network, rows) in zip(axes, networks.items(), strict=True):

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from timeloop_py.specs.dataflow import Dataflow, load_dataflow_section
+from timeloop_py.specs.dataflow import Core, Dataflow, TemplateStore, load_dataflow_section
 from timeloop_py.specs.errors import SpecError, nearest
 from timeloop_py.specs.files import Scalar, Section, Value, load_value
 from timeloop_py.specs.hierarchy import CountingOptions, Hierarchy
@@ -20,6 +20,12 @@ from timeloop_py.specs.hierarchy_file import parse_counting_options, parse_hiera
 from timeloop_py.specs.library import find
 from timeloop_py.specs.overrides import merged, override, with_parameters
 from timeloop_py.specs.tables import COMPONENT_CLASSES, describe_component
+
+#: components that the inner core of a dataflow works with, whatever is stored where
+CORE_COMPONENTS: Mapping[Core, tuple[str, ...]] = {
+    "cartesian_product": ("multiplier", "crossbar", "adder"),
+    "dot_product": ("multiplier", "adder"),
+}
 
 
 @dataclass(frozen=True)
@@ -194,12 +200,14 @@ def _check_accelerator(architecture: Architecture, section: Section) -> None:
         if getattr(architecture, key) is None:
             raise section.error("missing: expected the name of a table or a path", key)
     assert architecture.dataflow is not None
-    stored = {node.component for node in architecture.dataflow.template.nodes if hasattr(node, "component")}
-    for component in sorted(stored):
+    template = architecture.dataflow.template
+    stored = {node.component for node in template.nodes if isinstance(node, TemplateStore)}
+    for component in (*CORE_COMPONENTS[template.core], *sorted(stored)):
         if component not in architecture.components:
+            hint = nearest(component, architecture.components)
             raise section.error(
-                f"the dataflow {architecture.dataflow.name} stores tensors in {component!r}: describe that component"
-                f"{nearest(component, architecture.components)}",
+                f"the dataflow {template.name} needs a component {component!r}: describe it"
+                f"{hint if 'did you mean' in hint else ''}",
                 "components",
             )
 

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping as MappingOf
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Literal
 
-from timeloop_py.specs.errors import nearest
-from timeloop_py.specs.files import Section, Value, load_section
+from timeloop_py.specs.errors import SpecError, nearest
+from timeloop_py.specs.files import Scalar, Section, Value, load_value
 from timeloop_py.specs.hierarchy import CountingOptions, Hierarchy
 from timeloop_py.specs.hierarchy_file import parse_counting_options, parse_hierarchy
 from timeloop_py.specs.mapping import Mapping
 from timeloop_py.specs.mapping_file import parse_mapping
+from timeloop_py.specs.overrides import override
 from timeloop_py.specs.problem import Problem
 from timeloop_py.specs.problem_file import check_tensor, parse_problem, tensor_names
 
@@ -22,6 +23,8 @@ RankOrder = Literal["inner_to_outer", "outer_to_inner"]
 
 RANK_FORMATS = ("UOP", "CP", "RLE", "B", "UB")
 SAVING_KINDS: tuple[SavingKind, ...] = ("gating", "skipping")
+#: names of the counting options, which an override may use alone
+OPTIONS = tuple(option.name for option in fields(CountingOptions))
 
 
 @dataclass(frozen=True)
@@ -86,9 +89,31 @@ class Case:
     sparsity: Sparsity | None = None
 
 
-def load_case(path: Path | str) -> Case:
-    """Read a case file (JSON where its name ends in ``.json``, else YAML). Raises SpecError."""
-    return parse_case(load_section(path))
+def load_case(path: Path | str, settings: Sequence[tuple[str, Scalar]] = ()) -> Case:
+    """Read a case file (JSON where its name ends in ``.json``, else YAML). Raises SpecError.
+
+    ``settings`` are ``(dotted path, value)`` overrides of any field of the file; an option may be named alone
+    (``convention`` for ``options.convention``).
+    """
+    value = load_value(path)
+    for dotted, new in settings:
+        value = _overridden(value, dotted, new)
+    return parse_case(value.section())
+
+
+def _overridden(value: Value, dotted: str, new: Scalar) -> Value:
+    names = dotted.split(".")
+    section = value.section()
+    if len(names) == 1 and names[0] not in section:
+        if names[0] not in OPTIONS:
+            known = (*OPTIONS, *section)
+            raise SpecError(f"no field of a case{nearest(names[0], known)}", path="--set", field=dotted)
+        names = ["options", *names]
+    if names[0] == "options" and "options" not in section:
+        options = Value(Section({}, value.path, None, "options"), value.path, None, "options")
+        entries = {**section.entries, "options": options}
+        value = replace(value, data=Section(entries, section.path, section.line, section.field))
+    return override(value, names, new, dotted)
 
 
 def parse_case(section: Section) -> Case:

@@ -44,11 +44,11 @@ REQUIRED: Any = _Missing()
 
 @dataclass(frozen=True)
 class Value:
-    """One value of a file, with the place it stands at."""
+    """One value of a file, with the place it stands at (no line: it does not stand in the file)."""
 
     data: Scalar | tuple[Value, ...] | Section
     path: str
-    line: int
+    line: int | None
     field: str
 
     def error(self, message: str) -> SpecError:
@@ -109,7 +109,7 @@ class Value:
 class Section:
     """A mapping of a file. Keys are read by type; :meth:`finish` refuses keys that nobody read."""
 
-    def __init__(self, entries: dict[str, Value], path: str, line: int, field: str) -> None:
+    def __init__(self, entries: dict[str, Value], path: str, line: int | None, field: str) -> None:
         self.entries = entries
         self.path = path
         self.line = line

@@ -57,7 +57,7 @@ class Place:
     """Where a node was written down, for errors found after the file was read."""
 
     path: str
-    line: int
+    line: int | None
     field: str
 
     def error(self, message: str) -> SpecError:

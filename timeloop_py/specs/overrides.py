@@ -2,12 +2,52 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import product as cartesian
 from math import prod
 
 from timeloop_py.specs.errors import SpecError, nearest
-from timeloop_py.specs.files import Scalar, Section, Value
+from timeloop_py.specs.files import Scalar, Section, Value, parse_scalar
+
+_SETTING_PATH = re.compile(r"[\w\-\[\]]+(\.[\w\-]+)*\Z")
+
+
+@dataclass(frozen=True)
+class Setting:
+    """``PATH=V1,V2,...`` as written on the command line: a field of a spec, and the values it takes in turn."""
+
+    path: str
+    values: tuple[Scalar, ...]
+
+
+def parse_setting(text: str) -> Setting:
+    """A :class:`Setting` from its text; SpecError where it is none."""
+    path, equals, values = (part.strip() for part in text.partition("="))
+    if not equals or not _SETTING_PATH.match(path) or not values:
+        raise SpecError(f"expected PATH=VALUE or PATH=V1,V2,..., found {text!r}", field="--set")
+    return Setting(path, tuple(parse_scalar(value.strip()) for value in values.split(",")))
+
+
+def combinations(settings: Sequence[Setting]) -> Iterator[tuple[list[tuple[str, Scalar]], str]]:
+    """Every combination of the settings' values: pairs for :func:`override`, and what tells it from the others.
+
+    That is ``[field=value,...]`` over the settings with several values; empty where there are none.
+    """
+    for values in cartesian(*(setting.values for setting in settings)):
+        chosen = [(setting.path, value) for setting, value in zip(settings, values, strict=True)]
+        varied = [
+            f"{_label(setting.path)}={value}"
+            for setting, value in zip(settings, values, strict=True)
+            if len(setting.values) > 1
+        ]
+        yield chosen, f"[{','.join(varied)}]" if varied else ""
+
+
+def _label(path: str) -> str:
+    """The last part of a path; ``dataflow`` for ``dataflow.name``."""
+    return path.removesuffix(".name").rpartition(".")[2]
 
 
 def override(value: Value, path: Sequence[str], new: Scalar, named: str) -> Value:
@@ -17,7 +57,7 @@ def override(value: Value, path: Sequence[str], new: Scalar, named: str) -> Valu
     be overridden). ``named`` is how the user wrote it; errors call it so.
     """
     if not path:
-        return replace(value, data=new, path=f"--set {named}", line=1)
+        return replace(value, data=new, path=f"--set {named}", line=None)
     section = value.data
     if isinstance(section, tuple):
         index = _index(section, path[0], named)
@@ -32,7 +72,7 @@ def override(value: Value, path: Sequence[str], new: Scalar, named: str) -> Valu
             hint = nearest(path[0], section.entries)
             raise SpecError(f"no section {path[0]!r}{hint}", path=f"--set {named}", field=path[0])
         field = ".".join(part for part in (section.field, path[0]) if part)
-        child = Value(None, f"--set {named}", 1, field)
+        child = Value(None, f"--set {named}", None, field)
     entries = {**section.entries, path[0]: override(child, path[1:], new, named)}
     return replace(value, data=Section(entries, section.path, section.line, section.field))
 

@@ -279,10 +279,22 @@ def load_area_table(name_or_path: str | Path) -> AreaTable:
     return AreaTable(path.stem, node_nm, entries, str(path))
 
 
+def table_files(name_or_path: str | Path) -> tuple[Path, ...]:
+    """The file of a table and, where it extends another one, that one's. SpecError: a file that cannot be read."""
+    path = find("energy_tables", name_or_path)
+    base_name = load_section(path).text("extends", None)
+    return (path,) if base_name is None else (path, _base_path(path, base_name))
+
+
+def _base_path(path: Path, base_name: str) -> Path:
+    """A table beside the one that extends it, else a shipped one."""
+    sibling = path.parent / f"{base_name}.yaml"
+    return sibling if sibling.is_file() else find("energy_tables", base_name)
+
+
 def _extended(section: Section, base_name: str, path: Path) -> EnergyTable:
     """A table that takes another one and replaces some of its entries."""
-    sibling = path.parent / f"{base_name}.yaml"
-    base_path = sibling if sibling.is_file() else find("energy_tables", base_name)
+    base_path = _base_path(path, base_name)
     if "extends" in load_section(base_path):
         raise section.error(f"{base_name!r} extends a table itself: extend that one", "extends")
     base = load_energy_table(base_path)
