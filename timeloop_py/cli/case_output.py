@@ -8,6 +8,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Literal
 
+from timeloop_py.cli.text_table import aligned
 from timeloop_py.model.evaluate_case import CaseEvaluation
 
 OutputFormat = Literal["table", "csv", "json"]
@@ -54,7 +55,7 @@ def _table(evaluation: CaseEvaluation) -> str:
     columns = [name for name in _columns(rows) if name in _ALWAYS or any(row[name] for row in rows)]
     heads = [_head(name) for name in columns]
     lines = [_title(evaluation), *_totals(evaluation), ""]
-    lines += _aligned([heads, *([_text(row[name]) for name in columns] for row in rows)])
+    lines += aligned([heads, *([_text(row[name]) for name in columns] for row in rows)], left=(0, 1))
     return "\n".join(lines) + "\n"
 
 
@@ -94,15 +95,3 @@ def _text(value: Cell) -> str:
     if isinstance(value, str):
         return value
     return str(int(value)) if float(value).is_integer() else f"{value:.10g}"
-
-
-def _aligned(lines: Sequence[Sequence[str]]) -> list[str]:
-    """Columns side by side: the two of names to the left, numbers to the right."""
-    widths = [max(len(line[index]) for line in lines) for index in range(len(lines[0]))]
-    return [
-        "  ".join(
-            cell.ljust(width) if index < 2 else cell.rjust(width)
-            for index, (cell, width) in enumerate(zip(line, widths, strict=True))
-        ).rstrip()
-        for line in lines
-    ]

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import click
 
@@ -12,6 +12,7 @@ from timeloop_py.specs.errors import SpecError
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
+OutputFormat = Literal["table", "csv", "json"]
 FORMATS = click.Choice(["table", "csv", "json"])
 #: Where the group of commands leaves the arguments it was called with.
 ARGUMENTS = "timeloop_py.arguments"
@@ -25,6 +26,20 @@ def command_line() -> list[str]:
 def note(message: str) -> None:
     """A message for the user, beside the output."""
     click.echo(f"timeloop-py: {message}", err=True)
+
+
+def refuse_options(reason: str, given: Mapping[str, object]) -> None:
+    """SpecError for the first of some options that was given after all."""
+    for option, value in given.items():
+        if value:
+            raise SpecError(reason, field=option)
+
+
+def format_option(function: Function) -> Function:
+    """``--format``: how the result is written on standard output."""
+    return click.option("--format", "form", type=FORMATS, default="table", show_default=True, help="Output format.")(
+        function
+    )
 
 
 def network_options(function: Function) -> Function:
@@ -89,9 +104,16 @@ def chosen_networks(names: Sequence[str], shape: str | None, layer: str | None, 
         if not names and default is None:
             raise SpecError("missing: give a network or a shape", field="--network")
         networks = [load_network(name) for name in (names or (default or "",))]
+    _check_names([network.name for network in networks])
     if layer is None:
         return tuple(networks)
     return tuple(replace(network, layers=(network.layer(layer),)) for network in networks)
+
+
+def _check_names(networks: Sequence[str]) -> None:
+    for index, name in enumerate(networks):
+        if name in networks[:index]:
+            raise SpecError(f"two networks are called {name!r}: give each a name of its own", field="--network")
 
 
 def chosen_points(density: str | None, weight: str | None, activation: str | None, grid: bool = False) -> Any:

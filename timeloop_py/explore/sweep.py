@@ -89,13 +89,13 @@ def density_points(
     """Density points from weight and activation densities.
 
     Lists of one length are paired, a single value goes with every entry of the other list, and ``grid`` combines every
-    weight density with every activation density. What is left out keeps each layer's own. SpecError: lists that do not
+    weight density with every activation density; a point that stands there twice is one. What is left out keeps each layer's own. SpecError: lists that do not
     pair, or a density outside (0, 1].
     """
     weights = _as_list(weight, "weight_density")
     activations = _as_list(activation, "activation_density")
     if grid:
-        return tuple(cartesian(weights, activations))
+        return tuple(dict.fromkeys(cartesian(weights, activations)))
     if len(weights) == 1:
         weights = weights * len(activations)
     if len(activations) == 1:
@@ -106,7 +106,7 @@ def density_points(
             "each, or ask for the grid of all combinations",
             field="activation_density",
         )
-    return tuple(zip(weights, activations, strict=True))
+    return tuple(dict.fromkeys(zip(weights, activations, strict=True)))
 
 
 def _as_list(values: Sequence[float] | float | None, field: str) -> list[float | None]:

@@ -14,7 +14,7 @@ from timeloop_py.specs.hierarchy import CountingOptions, Hierarchy
 from timeloop_py.specs.hierarchy_file import parse_counting_options, parse_hierarchy
 from timeloop_py.specs.mapping import Mapping
 from timeloop_py.specs.mapping_file import parse_mapping
-from timeloop_py.specs.overrides import override
+from timeloop_py.specs.overrides import combinations, override, parse_setting
 from timeloop_py.specs.problem import Problem
 from timeloop_py.specs.problem_file import check_tensor, parse_problem, tensor_names
 
@@ -99,6 +99,15 @@ def load_case(path: Path | str, settings: Sequence[tuple[str, Scalar]] = ()) -> 
     for dotted, new in settings:
         value = _overridden(value, dotted, new)
     return parse_case(value.section())
+
+
+def load_cases(path: Path | str, settings: Sequence[str]) -> tuple[Case, ...]:
+    """A case file under ``PATH=V1,V2,...`` settings: one case per combination, named after what tells it apart."""
+    cases = []
+    for chosen, suffix in combinations([parse_setting(text) for text in settings]):
+        case = load_case(path, chosen)
+        cases.append(replace(case, name=case.name + suffix))
+    return tuple(cases)
 
 
 def _overridden(value: Value, dotted: str, new: Scalar) -> Value:

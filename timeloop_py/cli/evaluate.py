@@ -1,0 +1,103 @@
+"""``timeloop-py evaluate``: cycles, energy and accesses of layers, networks and case files."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import click
+
+from timeloop_py.cli.options import (
+    OutputFormat,
+    chosen_networks,
+    chosen_points,
+    dataflow_option,
+    density_options,
+    format_option,
+    network_options,
+    note,
+    refuse_options,
+    set_option,
+)
+
+if TYPE_CHECKING:
+    from timeloop_py.specs.case import Case
+
+DEFAULT_ARCHITECTURE = "scnn"
+
+
+@click.command("evaluate")
+@click.argument("cases", nargs=-1, metavar="[CASE]...")
+@click.option("--arch", "architectures", multiple=True, metavar="NAME|PATH", help="Architecture. Repeatable. [scnn]")
+@network_options
+@density_options
+@dataflow_option
+@set_option
+@click.option("--mapping", metavar="PATH", help="Evaluate the cases with the mapping of this file.")
+@format_option
+@click.option("--accesses", is_flag=True, help="Show every level, tensor and action (JSON always does).")
+def command(
+    cases: tuple[str, ...],
+    architectures: tuple[str, ...],
+    networks: tuple[str, ...],
+    layer: str | None,
+    shape: str | None,
+    density: str | None,
+    weight_density: str | None,
+    activation_density: str | None,
+    dataflow: str | None,
+    settings: tuple[str, ...],
+    mapping: str | None,
+    form: OutputFormat,
+    accesses: bool,
+) -> None:
+    """Cycles, energy and accesses of layers and networks on accelerators, or of case files.
+
+    Layers: --arch with --network or --shape, at the layers' own densities or at given ones.
+
+    CASE files (JSON or YAML) hold a problem, an architecture, a mapping and perhaps zeros. --set reaches all their
+    fields, and their options by name alone: --set convention=physical.
+    """
+    if cases:
+        refuse_options(
+            "belongs to a network: a case file says everything itself",
+            {
+                "--arch": architectures,
+                "--network": networks,
+                "--layer": layer,
+                "--shape": shape,
+                "--density": density,
+                "--weight-density": weight_density,
+                "--activation-density": activation_density,
+                "--dataflow": dataflow,
+            },
+        )
+        _evaluate_cases(cases, settings, mapping, form)
+        return
+    refuse_options("belongs to a case file: give one", {"--mapping": mapping})
+    from timeloop_py.cli.network_output import format_evaluation
+    from timeloop_py.explore.sweep import load_designs
+    from timeloop_py.model.evaluate import evaluate
+
+    evaluation = evaluate(
+        load_designs(architectures or (DEFAULT_ARCHITECTURE,), settings, dataflow, left_out=note),
+        chosen_networks(networks, shape, layer),
+        chosen_points(density, weight_density, activation_density),
+    )
+    click.echo(format_evaluation(evaluation, form, accesses), nl=False)
+
+
+def _evaluate_cases(paths: Sequence[str], settings: Sequence[str], mapping: str | None, form: OutputFormat) -> None:
+    from timeloop_py.cli.case_output import format_cases
+    from timeloop_py.model.evaluate_case import evaluate_case
+    from timeloop_py.specs.case import load_cases
+
+    cases = [_with_mapping(case, mapping) for path in paths for case in load_cases(path, settings)]
+    click.echo(format_cases([evaluate_case(case) for case in cases], form), nl=False)
+
+
+def _with_mapping(case: Case, path: str | None) -> Case:
+    from timeloop_py.specs.mapping_file import load_mapping
+
+    return case if path is None else replace(case, mapping=load_mapping(path, case.problem, case.hierarchy))
