@@ -26,6 +26,10 @@ from timeloop_py.specs.hierarchy import CountingOptions
 ACCUMULATOR_OPTIONS = CountingOptions(elide_first_read=False, charge_drain_read=True)
 
 
+#: In place of a count of vectors that is 0: a parity of which no PE holds an input.
+_TINY = 1e-300
+
+
 class Event(NamedTuple):
     """``counts`` (blocks, points) of one action of a component on behalf of a tensor."""
 
@@ -102,7 +106,7 @@ class PlanarAccesses:
         return {
             "channels": self._of_block(batch.layer_value("channels_per_group")),
             "activation_vectors": activation_vectors,
-            "activation_lanes": nonzero_activations / activation_vectors,
+            "activation_lanes": nonzero_activations / np.maximum(activation_vectors, _TINY),
             "weight_vectors": moments.weights.mean,
             "weight_lanes": nonzero_weights / moments.weights.mean,
         }
@@ -168,7 +172,7 @@ class PlanarAccesses:
                 for layer in batch.layers
             ]
             return self._of_block(np.array(fractions))
-        return (batch.block_pairs / (batch.block_taps * batch.positions))[:, None]
+        return (batch.block_pairs / np.maximum(batch.block_taps * batch.positions, 1))[:, None]
 
     # -- events -----------------------------------------------------------------------------------------
 
@@ -269,7 +273,7 @@ class PlanarAccesses:
         else:
             filled = self.trip_counts[f"{operand}_lanes"]
             full = self.batch.parameter("F" if operand == "weight" else "I")
-        fetched: np.ndarray = words / filled * self._of_block(full)
+        fetched: np.ndarray = words / np.maximum(filled, _TINY) * self._of_block(full)
         return fetched
 
     def _activation_bits(self, words: np.ndarray, which: str, counts_zeros: bool = False) -> np.ndarray:

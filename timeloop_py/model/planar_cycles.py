@@ -13,6 +13,9 @@ from timeloop_py.sparsity.bank_contention import slowdown
 from timeloop_py.sparsity.fragmentation import Moments, activation_vectors, group_steps, weight_vectors
 from timeloop_py.tensors.density import Bernoulli
 
+#: In place of steps that are 0: a group whose outputs all see padding only.
+_TINY = 1e-300
+
 
 @dataclass(frozen=True)
 class VectorMoments:
@@ -76,7 +79,7 @@ def _cartesian_time(batch: Batch, densities: Densities) -> ComputeTime:
     of_pe = Moments(batch.sum_blocks(of_blocks.mean), batch.sum_blocks(of_blocks.variance))
     counts = batch.class_counts[:, :, None]
     if batch.flow.barrier == "per_group":
-        slowest = barrier.per_group(of_pe, counts, axis=1)
+        slowest = np.minimum(barrier.per_group(of_pe, counts, axis=1), _longest(batch, moments.weights, channels))
     elif batch.flow.barrier == "per_channel":
         slowest = _per_channel(batch, densities, moments.weights, channels)
     else:
@@ -85,6 +88,18 @@ def _cartesian_time(batch: Batch, densities: Densities) -> ComputeTime:
     overhead = np.broadcast_to(batch.flow.block_overhead_cycles * blocks, slowest.shape)
     stalls = slowest * (_bank_slowdown(batch, densities, of_blocks.mean) - 1)
     return ComputeTime((of_pe.mean * counts).sum(axis=1), slowest, stalls, overhead)
+
+
+def _longest(batch: Batch, weights: Moments, channels: Integers) -> Array:
+    """Steps that no PE exceeds, in expectation over the weights: all vectors of its tile in every channel.
+
+    Normals have no such limit; without it they overshoot where hardly any activation is zero.
+    """
+    lanes = batch.parameter("I")[batch.unit_of_block][:, None]
+    vectors = ceiling_divide(batch.class_sizes, lanes)
+    limits = batch.sum_blocks((channels[:, None] * weights.mean)[:, None, :] * vectors[:, :, None])
+    longest: Array = limits.max(axis=1)
+    return longest
 
 
 def _per_channel(batch: Batch, densities: Densities, weights: Moments, channels: Integers) -> Array:
@@ -120,7 +135,7 @@ def _bank_slowdown(batch: Batch, densities: Densities, steps: Array) -> Array:
         counts = batch.class_counts[batch.group_of_block[rows]][:, :, None, None]
         factors[rows] = slowdown(weights, (tiles * counts).sum(axis=1), int(banks), depth)
     per_block = (steps * batch.class_counts[batch.group_of_block][:, :, None]).sum(axis=1)
-    total: Array = batch.sum_blocks(per_block * factors) / batch.sum_blocks(per_block)
+    total: Array = batch.sum_blocks(per_block * factors) / np.maximum(batch.sum_blocks(per_block), _TINY)
     return total
 
 

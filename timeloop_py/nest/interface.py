@@ -247,6 +247,8 @@ class Interface:
             same = before == after
             return len(after), kept if self.keep_overlap or same else 0
         here = touched_positions(sizes_to, coefficients)
+        if rank.by_occupancy:
+            return here, here if all(is_plain(move.shift) and move.shift == 0 for move in joint) else 0
         kept_positions = shared_positions(sizes_from, sizes_to, coefficients, [move.shift for move in joint])
         if self.keep_overlap:
             return here, kept_positions

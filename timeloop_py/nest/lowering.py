@@ -15,7 +15,8 @@ from dataclasses import dataclass
 from timeloop_py.nest.tiling import AxisTiles, PlanarTiling, classes, tile_plane
 from timeloop_py.numbers.operations import Number
 from timeloop_py.specs.architecture import Architecture
-from timeloop_py.specs.dataflow import Template, TemplateLoop
+from timeloop_py.specs.dataflow import SPLIT_BY_OCCUPANCY, Template, TemplateLoop
+from timeloop_py.specs.errors import SpecError
 from timeloop_py.specs.layer import Layer
 from timeloop_py.specs.mapping import Loop, Node, Store
 from timeloop_py.specs.mapping import Mapping as LoopMapping
@@ -53,9 +54,9 @@ class Pass:
 
     @property
     def busy_pes(self) -> int:
-        """PEs with at least one position."""
+        """PEs with at least one position; 1 where no output of the pass sees more than padding."""
         sizes = [sum(block.sizes[index] for block in self.blocks) for index in range(len(self.pe_counts))]
-        return sum(count for count, size in zip(self.pe_counts, sizes, strict=True) if size)
+        return max(1, sum(count for count, size in zip(self.pe_counts, sizes, strict=True) if size))
 
 
 @dataclass(frozen=True)
@@ -68,11 +69,16 @@ class LoweredLayer:
 
 
 def lower_layer(architecture: Architecture, layer: Layer) -> LoweredLayer:
-    """Tile a layer over an accelerator. SpecError where the architecture has no dataflow or the layer cannot fit."""
+    """Tile a layer over an accelerator.
+
+    SpecError: the architecture has no dataflow, the layer cannot fit, or no input meets a weight.
+    """
     parameters, flow = architecture.require_accelerator()
     tiling = tile_plane(layer, flow, parameters.pe_x, parameters.pe_y, parameters.accumulator_words)
     distinct = Counter((x, y) for x in tiling.x for y in tiling.y)
     passes = tuple(_pass(x, y, count * layer.N) for (x, y), count in distinct.items())
+    if not any(block.pairs for one in passes for block in one.blocks):
+        raise SpecError(f"every output of layer {layer.name!r} sees padding only: there is nothing to compute")
     full, rest = divmod(layer.output_channels_per_group, tiling.group)
     groups = tuple((channels, count) for channels, count in ((tiling.group, full), (rest, 1)) if channels and count)
     return LoweredLayer(tiling, passes, groups)
@@ -111,9 +117,12 @@ def build_nest(
     """
     nodes: list[Node] = []
     dims: dict[str, Number] = {}
+    split: set[str] = set()
     for node in template.nodes:
         if isinstance(node, TemplateLoop):
             dims[node.dim] = trip_counts[node.trip_count]
+            if node.trip_count in SPLIT_BY_OCCUPANCY:
+                split.add(node.dim)
             nodes.append(Loop(node.dim, trip_counts[node.trip_count], node.kind))
         else:
             nodes.append(Store(node.component, node.tensor))
@@ -121,7 +130,11 @@ def build_nest(
         Tensor(
             name=tensor,
             ranks=tuple(
-                Rank(tuple(Term(dim) for dim in rank.dims), entries=output_entries if rank.scatter else None)
+                Rank(
+                    tuple(Term(dim) for dim in rank.dims),
+                    entries=output_entries if rank.scatter else None,
+                    by_occupancy=not split.isdisjoint(rank.dims),
+                )
                 for rank in ranks
             ),
             is_output=tensor == "Outputs",

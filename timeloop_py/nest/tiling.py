@@ -49,8 +49,11 @@ class AxisTiles:
 
     @property
     def output_extent(self) -> int:
-        """Accumulator extent of the largest column: its largest parity's tile plus the reach of its taps."""
-        return max(max(parity.sizes) + parity.reach for parity in self.parities)
+        """Accumulator extent of the largest column: its largest parity's tile plus the reach of its taps.
+
+        1 at the least: outputs that see padding only are written, too.
+        """
+        return max(1, *(max(parity.sizes) + parity.reach for parity in self.parities))
 
 
 @dataclass(frozen=True)

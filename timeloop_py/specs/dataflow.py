@@ -40,6 +40,14 @@ TRIP_COUNTS = {
     "dot_product_rest": "steps beyond one per weight vector (rounding, out-of-range)",
     "dot_product_lanes": "operand pairs of a dot product",
 }
+#: Trip counts that are expectations or means, so not whole: see ``Rank.by_occupancy``.
+SPLIT_BY_OCCUPANCY = frozenset(TRIP_COUNTS) - {
+    "passes",
+    "processing_elements",
+    "channel_groups",
+    "output_channel_groups",
+    "channels",
+}
 TENSORS = ("Weights", "Inputs", "Outputs")
 
 

@@ -26,11 +26,15 @@ class Rank:
     ``entries`` makes it a scattered rank: positions follow from coordinates of compressed data and not from loop
     indices. Every point has a position of its own, and a tile that holds all points of the rank's dimensions has
     ``entries`` positions (a number, an array or a symbol); smaller tiles have no defined size.
+
+    ``by_occupancy`` says that the dimension is split by occupancy: its loop bounds are expectations and not whole, so
+    how far a tile moves has no meaning. A tile that moves at all shares nothing with the one before.
     """
 
     terms: tuple[Term, ...]
     clip: tuple[int, int] | None = None
     entries: Any = None
+    by_occupancy: bool = False
 
     @property
     def dims(self) -> tuple[str, ...]:
