@@ -5,9 +5,13 @@ from __future__ import annotations
 import os
 import shutil
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from timeloop_py.explore.sweep import Job, JobResult
 from timeloop_py.report.bundle import check_writable
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 FOLDER = ".partial"
 _TABLES = ("results", "accesses", "summary")
@@ -29,18 +33,10 @@ class PartialStore:
 
         if not (self.folder / f"{job.key}.done").exists():
             return None
-        # A layer may be called "NA" or "007": names are text, and nothing but an empty cell is missing.
         frames = [
-            pd.read_csv(
-                self.folder / f"{job.key}.{table}.csv",
-                float_precision="round_trip",
-                dtype=dict.fromkeys(_NAMES, str),
-                keep_default_na=False,
-                na_values=[""],
-            )
-            for table in _TABLES
+            pd.read_csv(self.folder / f"{job.key}.{table}.csv", dtype=str, keep_default_na=False) for table in _TABLES
         ]
-        return JobResult(*frames)
+        return JobResult(*(frame.apply(_typed) for frame in frames))
 
     def save(self, job: Job, result: JobResult) -> None:
         """Store a job's result; the marker that it is whole comes last."""
@@ -54,3 +50,12 @@ class PartialStore:
     def clear(self) -> None:
         """Forget everything."""
         shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def _typed(column: pd.Series) -> pd.Series:
+    """A column of text as what was written. Names stay text, whatever they look like (a layer "007" or "NA")."""
+    if column.name in _NAMES:
+        return column
+    if column.isin(["True", "False"]).all():
+        return column == "True"
+    return column.map(lambda text: float(text) if text else float("nan"))
