@@ -17,6 +17,7 @@ COMMANDS = {
     "explore": ("explore", "Compare architectures over networks and densities; write CSV and plots."),
     "evaluate": ("evaluate", "Cycles, energy and accesses of layers, networks or case files."),
     "simulate": ("simulate", "Execute layers cycle by cycle on real tensors and check the convolution."),
+    "reproduce": ("reproduce", "Rebuild a paper's tables and figures; print its claims beside the model's numbers."),
     "show": ("show", "Print a spec, a loop nest, a formula, or the energy behind a number."),
     "validate": ("validate", "Check spec files without running anything."),
 }
