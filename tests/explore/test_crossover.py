@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 import timeloop_py as tl
-from timeloop_py.explore.crossover import TOLERANCE, Crossover
+from timeloop_py.explore.crossover import TOLERANCE, sign_changes
 from timeloop_py.specs.errors import SpecError
 
 GRID = [step / 10 for step in range(10, 0, -1)]
@@ -43,14 +44,21 @@ def test_designs_that_never_change_order_have_no_crossover() -> None:
 
 
 def test_a_jump_is_told_from_a_crossing() -> None:
-    """A layer whose activations stop fitting the RAM pays for DRAM at once."""
-    design = tl.load_architecture("scnn")
-    small = tl.load_architecture("scnn", [("parameters.input_ram_bytes", 6000)], name="small")
-    layer = tl.parse_shape("K=64,C=256,P=28,Q=28")
-    frame = tl.explore([design, small], layer, weight_density=0.3, activation_density=GRID)
+    """As where a layer starts to spill: the curves change order and do not meet."""
+
+    def order(t: np.ndarray) -> np.ndarray:
+        return np.where(t < 0.37, 0.3 + 0 * t, 0.61 - t)
+
+    (jump, crossing) = sign_changes(lambda t: np.where(t < 0.2, -0.1, order(t)))
+    assert jump == (pytest.approx(0.2, abs=TOLERANCE), True, 1.0)
+    assert crossing == (pytest.approx(0.61, abs=TOLERANCE), False, -1.0)
+
+
+def test_a_frame_without_its_sweep_is_refused() -> None:
+    frame = sweep("scnn", "dcnn")
     del frame.attrs["sweep"]
     with pytest.raises(SpecError, match="expected a frame that explore returned"):
-        tl.crossover(frame, "scnn", "small")
+        tl.crossover(frame, "scnn", "dcnn")
 
 
 @pytest.mark.parametrize(
@@ -69,4 +77,3 @@ def test_a_plane_of_densities_is_no_path() -> None:
     )
     with pytest.raises(SpecError, match="one straight path"):
         tl.crossover(frame, "scnn", "dcnn")
-    assert Crossover(0.5, 0.5, "scnn", "crossing").kind == "crossing"

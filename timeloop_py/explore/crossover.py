@@ -84,7 +84,7 @@ def crossovers_on_path(
         return scaled
 
     found = []
-    for t, jump, sign_below in _sign_changes(difference):
+    for t, jump, sign_below in sign_changes(difference):
         weight, activation = place(t)
         found.append(
             Crossover(
@@ -97,7 +97,7 @@ def crossovers_on_path(
     return found
 
 
-def _sign_changes(function: Callable[[Array], Array]) -> list[tuple[float, bool, float]]:
+def sign_changes(function: Callable[[Array], Array]) -> list[tuple[float, bool, float]]:
     """(place, whether it is a jump, sign after it) of every sign change on [0, 1], bracketed to the tolerance."""
     samples = np.linspace(0.0, 1.0, SAMPLES)
     values = function(samples)
