@@ -10,7 +10,7 @@ import numpy as np
 from timeloop_py.model.batch import Array, Batch, Densities, Integers
 from timeloop_py.model.capacity import ActivationTraffic
 from timeloop_py.model.planar_accesses import Event, PlanarAccesses, Products
-from timeloop_py.model.planar_cycles import ComputeTime, compute_time
+from timeloop_py.model.planar_cycles import ComputeTime, compute_time, drain_cycles
 from timeloop_py.specs.architecture import Architecture
 from timeloop_py.specs.layer import Layer
 from timeloop_py.specs.tables import EnergyTable
@@ -125,7 +125,7 @@ def _resource_cycles(batch: Batch, events: Sequence[Event], repeats: Integers) -
     drain_rates = np.array(
         [architecture.require_accelerator()[1].drain_words_per_cycle for architecture in batch.architectures]
     )
-    drain = batch.group_channels * batch.group_output_tile / drain_rates[batch.unit_of_group]
+    drain = drain_cycles(batch.group_channels, batch.group_output_tile, drain_rates[batch.unit_of_group])
     resources: dict[str, Array] = {"accumulator_drain": drain[:, None] * repeats}
     for event in events:
         parts = [architecture.components[event.component] for architecture in batch.architectures]
@@ -164,13 +164,19 @@ def _slots(batch: Batch, time: ComputeTime, group_cycles: Array, products: Produ
 
 
 def _energies(batch: Batch, events: Sequence[Event], tables: Mapping[str, EnergyTable]) -> tuple[ComponentEnergy, ...]:
+    known: dict[tuple[int, str | None, str], float] = {}  # architectures of one file share their components
+
+    def price(architecture: Architecture, event: Event) -> float:
+        component = architecture.components[event.component]
+        key = (id(component), architecture.energy_table, event.action)
+        if key not in known:
+            table = tables[architecture.energy_table or ""]
+            known[key] = table.energy_pj(component.component_class, event.action, component.attributes)
+        return known[key]
+
     found = []
     for event in events:
-        prices = []
-        for architecture in batch.architectures:
-            component = architecture.components[event.component]
-            table = tables[architecture.energy_table or ""]
-            prices.append(table.energy_pj(component.component_class, event.action, component.attributes))
+        prices = [price(architecture, event) for architecture in batch.architectures]
         count = batch.sum_blocks_of_units(event.counts)
         energy = count * np.array(prices)[:, None]
         found.append(ComponentEnergy(event.component, event.tensor, event.action, count, energy))
