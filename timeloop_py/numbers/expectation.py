@@ -137,14 +137,17 @@ def expected_maximum_normal(means: Number, deviations: Number, counts: Number, a
         raise ValueError("expected_maximum_normal: a batch entry has no member (all counts are 0)")
     batch = mean.shape[:-1]
     classes = mean.shape[-1]
-    flat = [values.reshape(-1, classes) for values in (mean, deviation, count)]
+    # Designs that differ elsewhere (RAM sizes, say) ask for the same maxima: each is integrated once.
+    stacked = np.concatenate([values.reshape(-1, classes) for values in (mean, deviation, count)], axis=-1)
+    distinct, inverse = np.unique(stacked, axis=0, return_inverse=True)
+    flat = np.split(distinct, 3, axis=-1)
     per_point = classes * classes * len(_PANEL_EDGES) * _NODES_PER_PANEL
     block = max(1, _BLOCK_SIZE // per_point)
-    result = np.empty(flat[0].shape[0])
+    result = np.empty(distinct.shape[0])
     for start in range(0, result.size, block):
         rows = slice(start, start + block)
         result[rows] = _maximum_normal(*(values[rows] for values in flat))
-    return result.reshape(batch)[()]
+    return result[inverse.ravel()].reshape(batch)[()]
 
 
 def expected_maximum_of_ceilings(sizes: Number, counts: Number, density: Number, lanes: Number, axis: int = -1) -> Any:
