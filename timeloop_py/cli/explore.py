@@ -37,6 +37,20 @@ DEFAULT_DENSITY = "0.1:1.0:0.1"
 @click.option(
     "-o", "--output", default="results", show_default=True, type=click.Path(path_type=Path), help="Result folder."
 )
+@click.option(
+    "--mapping",
+    type=click.Choice(["fixed", "best"]),
+    default="fixed",
+    show_default=True,
+    help="The architecture's own mapping, or the mapper's choice per layer and point.",
+)
+@click.option(
+    "--objective",
+    type=click.Choice(["cycles", "energy", "edp", "ed2p"]),
+    default="edp",
+    show_default=True,
+    help="What --mapping best minimises.",
+)
 @click.option("--resume", is_flag=True, help="Go on with an interrupted sweep in the same folder.")
 @click.option("--scheduler", metavar="ADDRESS", help="Run on the Dask cluster of this scheduler.")
 @click.option("--plots/--no-plots", default=True, show_default=True, help="Draw the figures.")
@@ -53,6 +67,8 @@ def command(
     dataflow: str | None,
     settings: tuple[str, ...],
     output: Path,
+    mapping: str,
+    objective: str,
     resume: bool,
     scheduler: str | None,
     plots: bool,
@@ -60,13 +76,14 @@ def command(
     """Compare architectures over networks and densities.
 
     Writes results.csv (a row per architecture, network, layer and density), summary.csv (per network), accesses.csv
-    (per level, tensor and action), figures, and provenance.json. With no argument: SCNN, DCNN and DCNN-opt on
-    GoogLeNet from density 1.0 down to 0.1.
+    (per level, tensor and action), winners.csv, figures, and provenance.json. With no argument: SCNN, DCNN and
+    DCNN-opt on GoogLeNet from density 1.0 down to 0.1.
     """
     from timeloop_py.explore.results import write_results
     from timeloop_py.explore.runner import run_sweep
     from timeloop_py.explore.store import PartialStore
     from timeloop_py.explore.sweep import Sweep, load_designs
+    from timeloop_py.mapper.planar_space import OBJECTIVES
     from timeloop_py.model.evaluate import OWN_DENSITIES
     from timeloop_py.specs.errors import SpecError
 
@@ -81,6 +98,7 @@ def command(
         architectures=load_designs(architectures or DEFAULT_ARCHITECTURES, settings, dataflow, left_out=note),
         networks=chosen_networks(networks, shape, layer, DEFAULT_NETWORK),
         points=tuple(sorted(points, key=lambda point: (point[0] or 0, point[1] or 0), reverse=True)),
+        objective=OBJECTIVES[objective] if mapping == "best" else None,
     )
     store = PartialStore(output, resume)
     jobs = sum(1 for _ in sweep.jobs())

@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING
 
 from timeloop_py.explore.runner import run_sweep
 from timeloop_py.explore.sweep import JobResult, Sweep, table_digests
+from timeloop_py.explore.winners import winners
 from timeloop_py.model.evaluate import OWN_DENSITIES
 from timeloop_py.report.bundle import provenance, write_bundle
 from timeloop_py.report.density_plots import density_sensitivity
 from timeloop_py.report.energy_plots import energy_breakdown
 from timeloop_py.report.layer_plots import energy_by_layer, speedup_by_layer, utilization_by_layer
+from timeloop_py.report.winner_plots import winner_map
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -30,7 +32,8 @@ def write_results(
 ) -> tuple[Path, ...]:
     """Write the tables, the figures and provenance.json; all of them or none.
 
-    ``results.csv``, ``summary.csv`` and ``accesses.csv`` hold the sweep. Where it varies densities,
+    ``results.csv``, ``summary.csv`` and ``accesses.csv`` hold the sweep, ``winners.csv`` the best design per layer and
+    point where there are several. Where it varies densities,
     ``own_densities.csv`` and the figures per layer hold every layer at the densities of its network file.
     SpecError: the folder cannot be written to.
     """
@@ -41,16 +44,19 @@ def write_results(
     own = result.results
     if OWN_DENSITIES not in sweep.points:
         own = tables["own_densities"] = run_sweep(replace(sweep, points=(OWN_DENSITIES,))).results
+    if len(sweep.architectures) > 1:
+        tables["winners"] = winners(result.results)
+    figures = {**density_figures(result, tables.get("winners")), **layer_figures(own)} if plots else {}
     return write_bundle(
         folder,
         tables=tables,
-        figures={**density_figures(result), **layer_figures(own)} if plots else {},
+        figures=figures,
         origin=provenance(command, specs),
     )
 
 
-def density_figures(result: JobResult) -> dict[str, Figure]:
-    """Curves and stacks over density, where the points of the sweep form one path."""
+def density_figures(result: JobResult, best: pd.DataFrame | None = None) -> dict[str, Figure]:
+    """Curves, stacks and winners over density, where the points of the sweep form one path."""
     results = result.results
     layers = results.groupby(["architecture", "network", "layer"], sort=False)
     points = results[["weight_density", "activation_density"]].drop_duplicates()
@@ -63,6 +69,8 @@ def density_figures(result: JobResult) -> dict[str, Figure]:
     figures = {"energy_breakdown": energy_breakdown(result.accesses, labels=labels)}
     baseline = _baseline(results)
     figures["density_sensitivity"] = density_sensitivity(results, labels=labels, baseline=baseline)
+    if best is not None and not best.empty:
+        figures["winners"] = winner_map(best, metric="edp_pj_cycles", labels=labels, baseline=baseline)
     return figures
 
 

@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from timeloop_py import __version__
-from timeloop_py.model.evaluate import OWN_DENSITIES, Evaluation, Point, evaluate
+from timeloop_py.mapper.planar_space import Objective, best_planar_mappings
+from timeloop_py.model.evaluate import OWN_DENSITIES, Evaluation, Point, Unit, evaluate, evaluate_units
 from timeloop_py.specs.architecture import Architecture, load_architecture
 from timeloop_py.specs.dataflow import dataflow_names
 from timeloop_py.specs.errors import SpecError, nearest
@@ -30,17 +31,23 @@ POINTS_PER_JOB = 50
 
 @dataclass(frozen=True)
 class Job:
-    """One architecture on one network at some density points."""
+    """One architecture on one network at some density points.
+
+    With an ``objective`` every layer runs the mapping that is best by it, point by point; without, the fixed one.
+    """
 
     architecture: Architecture
     network: Network
     points: tuple[Point, ...]
+    objective: Objective | None = None
 
     @cached_property
     def key(self) -> str:
         """A name that two jobs share only if they give the same results."""
         network = (self.network.name, self.network.digest, self.network.layers)
-        text = repr((__version__, self.architecture, table_digests(self.architecture), network, self.points))
+        text = repr(
+            (__version__, self.architecture, table_digests(self.architecture), network, self.points, self.objective)
+        )
         return hashlib.sha256(text.encode()).hexdigest()[:24]
 
 
@@ -62,8 +69,35 @@ class JobResult:
 
 def run_job(job: Job) -> JobResult:
     """Evaluate one job."""
+    if job.objective is not None:
+        return _run_best(job, job.objective)
     evaluation: Evaluation = evaluate(job.architecture, job.network, job.points)
     return JobResult(evaluation.to_frame(), evaluation.accesses_frame(), evaluation.totals())
+
+
+def _run_best(job: Job, objective: Objective) -> JobResult:
+    """Every point with its own best mappings; ``results`` has them in a column ``mapping``."""
+    import pandas as pd
+
+    best = best_planar_mappings(job.architecture, job.network, job.points, objective)
+    parts: dict[str, list[pd.DataFrame]] = {"results": [], "accesses": [], "summary": []}
+    for index, point in enumerate(job.points):
+        mappings = [best.mapping(row, index) for row in range(len(job.network.layers))]
+        units = [
+            Unit(mapping.applied_to(job.architecture), job.network, layer)
+            for mapping, layer in zip(mappings, job.network.layers, strict=True)
+        ]
+        evaluation = evaluate_units(units, (point,))
+        results = evaluation.to_frame().assign(mapping=[str(mapping) for mapping in mappings])
+        parts["results"].append(results.assign(_layer=range(len(units))))
+        ranks = {layer.name: rank for rank, layer in enumerate(job.network.layers)}
+        accesses = evaluation.accesses_frame()
+        parts["accesses"].append(accesses.assign(_layer=accesses["layer"].map(ranks)))
+        parts["summary"].append(evaluation.totals())
+    joined = {name: pd.concat(frames, ignore_index=True) for name, frames in parts.items()}
+    for name in ("results", "accesses"):  # as without a search: layer by layer, each over the points
+        joined[name] = joined[name].sort_values("_layer", kind="stable", ignore_index=True).drop(columns="_layer")
+    return JobResult(**joined)
 
 
 @dataclass(frozen=True)
@@ -73,12 +107,13 @@ class Sweep:
     architectures: tuple[Architecture, ...]
     networks: tuple[Network, ...]
     points: tuple[Point, ...] = (OWN_DENSITIES,)
+    objective: Objective | None = None
 
     def jobs(self) -> Iterator[Job]:
         """The jobs, in the order of the result rows."""
         for architecture, network in cartesian(self.architectures, self.networks):
             for start in range(0, len(self.points), POINTS_PER_JOB):
-                yield Job(architecture, network, self.points[start : start + POINTS_PER_JOB])
+                yield Job(architecture, network, self.points[start : start + POINTS_PER_JOB], self.objective)
 
 
 def density_points(
@@ -89,8 +124,8 @@ def density_points(
     """Density points from weight and activation densities.
 
     Lists of one length are paired, a single value goes with every entry of the other list, and ``grid`` combines every
-    weight density with every activation density; a point that stands there twice is one. What is left out keeps each layer's own. SpecError: lists that do not
-    pair, or a density outside (0, 1].
+    weight density with every activation density; a point that stands there twice is one. What is left out keeps each
+    layer's own. SpecError: lists that do not pair, or a density outside (0, 1].
     """
     weights = _as_list(weight, "weight_density")
     activations = _as_list(activation, "activation_density")

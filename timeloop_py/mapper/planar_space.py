@@ -13,7 +13,7 @@ optimum of the space under the model, by construction.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -30,7 +30,8 @@ from timeloop_py.specs.layer import Layer
 from timeloop_py.specs.network import Network
 
 Objective = Literal["cycles", "energy_pj", "edp", "ed2p"]
-OBJECTIVES: tuple[Objective, ...] = ("cycles", "energy_pj", "edp", "ed2p")
+#: Objectives by the name that the command line gives them.
+OBJECTIVES: Mapping[str, Objective] = {"cycles": "cycles", "energy": "energy_pj", "edp": "edp", "ed2p": "ed2p"}
 
 #: Relative difference below which two mappings cost the same: the one that stands first in the space is taken.
 TIE = 1e-9
@@ -140,8 +141,9 @@ def best_planar_mappings(
     Layers of one shape are searched once. Ties go to the mapping that stands first. SpecError: an unknown objective, or
     a layer that no mapping fits.
     """
-    if objective not in OBJECTIVES:
-        raise SpecError(f"unknown objective {objective!r}: expected one of {', '.join(OBJECTIVES)}", field="objective")
+    if objective not in OBJECTIVES.values():
+        known = ", ".join(OBJECTIVES.values())
+        raise SpecError(f"unknown objective {objective!r}: expected one of {known}", field="objective")
     variants: dict[PlanarMapping, Architecture] = {}
     solved: dict[object, tuple[tuple[PlanarMapping, ...], Evaluation, tuple[int, ...]]] = {}
     answers = []

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from timeloop_py.report.columns import require
 from timeloop_py.report.style import Designs, Margins, house_style, panels, text_width_in
-from timeloop_py.report.totals import by_network, layer_totals
+from timeloop_py.report.totals import ALL_LAYERS, by_network, layer_totals
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -22,7 +22,6 @@ MAX_LAYERS_PER_ROW = 38
 _LAYER_IN = 0.42
 _PANEL_IN = 1.6
 _LEGEND_LINE_IN = 0.15
-_ALL = "all"
 
 
 @house_style()
@@ -114,7 +113,7 @@ def utilization_by_layer(
     totals = layer_totals(results[results[column] == design], ["cycles"], ["utilization", barrier], column, group)
     tables = {network: rows.set_index("layer") for network, rows in by_network(totals).items()}
     used, waiting = f"{designs.label(design)}: multiplier utilization", "lost waiting at barriers"
-    figure, drawn = _layer_panels(tables, "Share of multiplier slots", [used, waiting])
+    figure, drawn = layer_panels(tables, "Share of multiplier slots", [used, waiting])
     for ax, rows in drawn:
         ax.bar(range(len(rows)), rows["utilization"], 0.7, color="#7fa9cf", linewidth=0, label=used)
         ax.plot(
@@ -130,7 +129,7 @@ def utilization_by_layer(
             label=waiting,
         )
         ax.set_ylim(0, 1)
-    _add_legend(figure, drawn[0][0])
+    add_legend(figure, drawn[0][0])
     return figure
 
 
@@ -151,7 +150,7 @@ def _ratios_by_layer(
     for network, rows in by_network(totals).items():
         table = rows.pivot(index="layer", columns=column, values=metric)
         table = table.reindex(index=rows["layer"].unique(), columns=list(designs.names))
-        table.loc[_ALL] = table.sum(skipna=False)
+        table.loc[ALL_LAYERS] = table.sum(skipna=False)
         ratios[network] = table.div(table[designs.baseline], axis=0)
     return designs, ratios
 
@@ -168,7 +167,7 @@ def _draw_ratios(tables: Mapping[str, pd.DataFrame], designs: Designs, axis_labe
     names = [name for name in designs.names[1:] if name not in twins] or list(designs.names[1:])
     line = [designs.label(name) for name in designs.names if name not in names]
     reference = " and ".join(line) if len(line) <= 2 else f"{line[0]} and {len(line) - 1} others"
-    figure, drawn = _layer_panels(tables, axis_label.format(reference), [designs.label(name) for name in names])
+    figure, drawn = layer_panels(tables, axis_label.format(reference), [designs.label(name) for name in names])
     width = 0.8 / len(names)
     for ax, rows in drawn:
         for index, name in enumerate(names):
@@ -185,16 +184,16 @@ def _draw_ratios(tables: Mapping[str, pd.DataFrame], designs: Designs, axis_labe
                 label=designs.label(name),
             )
         ax.axhline(1, color="black", linewidth=0.8, zorder=3)
-        if rows.index[-1] == _ALL:
+        if rows.index[-1] == ALL_LAYERS:
             ax.axvline(len(rows) - 1.5, color="#888888", linewidth=0.6)
     highest = max(ax.dataLim.y1 for ax, _ in drawn)
     for ax, _ in drawn:
         ax.set_ylim(0, highest * 1.05)
-    _add_legend(figure, drawn[0][0])
+    add_legend(figure, drawn[0][0])
     return figure
 
 
-def _layer_panels(
+def layer_panels(
     tables: Mapping[str, pd.DataFrame], axis_label: str, legend: Sequence[str]
 ) -> tuple[Figure, list[tuple[Axes, pd.DataFrame]]]:
     """Axes for tables with one row per layer, each with the rows to draw at 0, 1, 2 ... on its x axis.
@@ -238,7 +237,7 @@ def _legend_columns(names: Sequence[str], width_in: float) -> int:
     return max(1, min(len(names), int(width_in / (max(map(text_width_in, names)) + 0.4))))
 
 
-def _add_legend(figure: Figure, ax: Axes) -> None:
+def add_legend(figure: Figure, ax: Axes) -> None:
     """One legend for all panels, above them on the right, bars before markers."""
     from matplotlib.lines import Line2D
 

@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 POINT = ("weight_density", "activation_density")
+#: What a whole network is called where layers stand in the same column.
+ALL_LAYERS = "all"
 
 
 def by_network(frame: pd.DataFrame) -> dict[str, pd.DataFrame]:
