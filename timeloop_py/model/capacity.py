@@ -88,6 +88,25 @@ def activation_fit(
     return ActivationFit(input_bits, output_bits, fits)
 
 
+def largest_fitting_density(architecture: Architecture, layer: Layer) -> float:
+    """The largest density of input and stored output alike up to which a layer fits: at most 1, 0 where it never fits.
+
+    What is stored dense fits at every density or at none.
+    """
+    ones = np.ones(1)
+    fit = activation_fit(architecture, layer, ones, ones)
+    if fit.fits[0]:
+        return 1.0
+    parameters, flow = architecture.require_accelerator()
+    if not flow.template.compressed:
+        return 0.0
+    rooms = np.array([parameters.input_ram_bytes, parameters.output_ram_bytes]) * 8.0
+    needed = np.array([fit.input_bits[0], fit.output_bits[0]])
+    if parameters.shared_activation_ram:
+        return float(rooms.sum() / needed.sum())
+    return float((rooms / needed).min())
+
+
 def dram_tiles(architecture: Architecture, layer: Layer) -> tuple[int, int] | None:
     """The fewest 2-D tiles, as (along x, along y), that let a layer run from its RAMs at its own densities.
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from timeloop_py.claims.ledger import Measured
 from timeloop_py.claims.scnn.runs import Measure, Runs
+from timeloop_py.explore.density_plane import spill_onsets
 from timeloop_py.model.capacity import activation_fit, dram_tiles
 from timeloop_py.model.evaluate import evaluate
 from timeloop_py.nest.lowering import lower_layer
@@ -108,6 +109,21 @@ def spill_penalties(runs: Runs, design: str = "scnn") -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
+def spill_densities(runs: Runs) -> pd.DataFrame:
+    """Section VI-D: the activation density above which a layer of SCNN starts to spill (1: it never does).
+
+    Input and output alike dense; along a sweep of densities SCNN's energy jumps there.
+    """
+    import pandas as pd
+
+    rows = [
+        {"network": name, "layer": spill.layer, "activation_density": spill.activation_density}
+        for name, network in runs.networks.items()
+        for spill in spill_onsets(runs.designs["scnn"], network)
+    ]
+    return pd.DataFrame(rows)
+
+
 def _summary(penalties: Sequence[float]) -> tuple[float, float, float]:
     return min(penalties), sum(penalties) / len(penalties), max(penalties)
 
@@ -196,7 +212,7 @@ def _blocks(architecture: Architecture, layer: Layer) -> tuple[dict[int, int], d
 
 @cache
 def _placeholders(density: float, positions: int, run_bits: int) -> float:
-    return expected_placeholders(positions, Bernoulli(density), run_bits)
+    return float(expected_placeholders(positions, Bernoulli(density), run_bits))
 
 
 def _overhead(density: float, blocks: Mapping[int, int], run_bits: int) -> float:

@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from timeloop_py.claims.scnn import areas, capacity, performance, shapes
+from timeloop_py.claims.ledger import load_ledger
+from timeloop_py.claims.scnn import areas, capacity, design_space, performance, sensitivity, shapes
 from timeloop_py.claims.scnn.runs import Runs
 from timeloop_py.claims.systems import Exhibit
+from timeloop_py.explore.crossover import Metric
+from timeloop_py.explore.density_plane import density_plane, frontier
 from timeloop_py.explore.results import LABELS, layer_figures
+from timeloop_py.report.bar_plots import ranged_bars, stacked_shares
 from timeloop_py.report.density_plots import density_sensitivity
 from timeloop_py.report.latex import Column, to_latex
+from timeloop_py.report.maps import Plane, density_planes, shaded_table
+from timeloop_py.report.tradeoffs import Axis, trade_offs
+from timeloop_py.report.work_plots import density_by_layer
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -61,6 +68,17 @@ def _table4(runs: Runs) -> Exhibit:
     ]
     caption = "Accelerator configurations (Table IV). SCNN's SRAM includes 0.25 MiB of indices."
     return _table("table4_configurations", areas.configurations(runs), caption, columns)
+
+
+#: Modules of GoogLeNet that Figure 1 shows: those whose densities are published.
+_SHOWN_MODULES = ("IC_3a", "IC_5b")
+
+
+def _figure1(runs: Runs) -> Exhibit:
+    frame = shapes.layer_densities(runs)
+    short = frame.assign(layer=frame["layer"].str.replace("inception_", "IC_"))
+    hidden = (short["network"] == "GoogLeNet") & ~short["layer"].str.startswith(_SHOWN_MODULES)
+    return Exhibit(tables={"fig1_density": frame}, figures={"fig1_density": density_by_layer(short[~hidden])})
 
 
 def _figure7(runs: Runs) -> Exhibit:
@@ -113,7 +131,7 @@ def _figure8(runs: Runs) -> Exhibit:
 def _figure9(runs: Runs) -> Exhibit:
     frame = _by_layer(runs)
     scnn = frame[frame["architecture"] == "scnn"]
-    shares = [name for name in frame if name.endswith("_share")]
+    shares = [name for name in map(str, frame) if name.endswith("_share")]
     return Exhibit(
         tables={"fig9_utilization": scnn[[*_PER_LAYER, "cycles", "utilization", *shares]]},
         figures={"fig9_utilization": layer_figures(scnn)["utilization_scnn"]},
@@ -169,11 +187,24 @@ def _section6c(runs: Runs) -> Exhibit:
         Column("fragmentation_share", "Lost to fragmentation", digits=2),
     ]
     caption = "SCNN with fewer and larger PEs on GoogLeNet, 1,024 multipliers (section VI-C)."
-    return _table("section6c_granularity", table, caption, columns)
+    exhibit = _table("section6c_granularity", table, caption, columns)
+    figure = stacked_shares(
+        table, bars="pes", parts=_SLOTS, bars_label="PEs (1,024 multipliers)", label="Share of multiplier slots"
+    )
+    return replace(exhibit, figures={"section6c_granularity": figure})
+
+
+_SLOTS = {
+    "useful_share": "useful products",
+    "out_of_range_share": "products out of range",
+    "fragmentation_share": "fragmentation",
+    "barrier_share": "barrier",
+    "idle_pes_share": "PEs without a tile",
+}
 
 
 def _section6d(runs: Runs) -> Exhibit:
-    penalties = capacity.spill_penalties(runs)
+    penalties, onsets = capacity.spill_penalties(runs), capacity.spill_densities(runs)
     columns = [
         Column("network"),
         Column("layer"),
@@ -184,9 +215,100 @@ def _section6d(runs: Runs) -> Exhibit:
         Column("penalty_high", "DRAM high", "%", 0.01, 2),
     ]
     caption = "Layers that SCNN tiles over DRAM, and the energy of moving their activations (section VI-D)."
+    paper = next(claim.paper for claim in load_ledger("scnn") if claim.id == "S6D-penalty")
+    assert isinstance(paper, tuple)
+    figure = ranged_bars(
+        penalties,
+        bars="layer",
+        low="penalty_low",
+        value="penalty",
+        high="penalty_high",
+        label="Energy of spilled activations\nover the layer's other energy",
+        lines=dict(zip(("paper, least", "paper, mean", "paper, most"), paper, strict=True)),
+        names=("DRAM as fitted", "range of DRAM energies"),
+    )
     return Exhibit(
-        tables={"section6d_penalty": penalties, "section6d_placement": capacity.layer_placement(runs)},
+        tables={
+            "section6d_penalty": penalties,
+            "section6d_placement": capacity.layer_placement(runs),
+            "section6d_onsets": onsets,
+        },
+        figures={"section6d_penalty": figure},
         latex={"section6d_penalty": to_latex(penalties, columns, caption=caption, label="tab:section6d_penalty")},
+    )
+
+
+# -- beyond the paper ------------------------------------------------------------------------------------------
+
+
+def _sensitivity(runs: Runs) -> Exhibit:
+    table = sensitivity.sensitivities(runs)
+    swings = sensitivity.swings(table)
+    columns = [Column("event", "Event"), *(Column(name, name, "%", digits=2) for name in map(str, swings))]
+    caption = "Change of each claim as one energy goes through its plausible range."
+    latex = to_latex(swings.reset_index(), columns, caption=caption, label="tab:sensitivity")
+    figure = shaded_table(swings, title="Change in percent over the range of an energy", largest=40.0)
+    return Exhibit({"sensitivity": table}, {"sensitivity": figure}, {"sensitivity": latex})
+
+
+#: Densities of the plane, and those of weights at which the line between winners is solved.
+_PLANE = tuple(round(0.05 * step, 2) for step in range(1, 21))
+_FRONTIER = (0.2, 0.4, 0.6, 0.8, 1.0)
+
+
+def _density_plane(runs: Runs) -> Exhibit:
+    designs, network = runs.sweep_designs, runs.sweep_network
+    panels: dict[str, tuple[str, Metric, str]] = {
+        "cycles_dcnn": ("dcnn", "cycles", "Speed, SCNN over DCNN"),
+        "energy_dcnn": ("dcnn", "energy_pj", "Energy, DCNN over SCNN"),
+        "energy_dcnn_opt": ("dcnn_opt", "energy_pj", "Energy, DCNN-opt over SCNN"),
+    }
+    frames = {
+        other: density_plane(designs["scnn"], designs[other], network, _PLANE, _PLANE) for other in ("dcnn", "dcnn_opt")
+    }
+    lines = {
+        name: frontier(designs["scnn"], designs[other], network, _FRONTIER, metric)
+        for name, (other, metric, _) in panels.items()
+    }
+    figure = density_planes(
+        [Plane(frames[other], f"{metric}_gain", title, lines[name]) for name, (other, metric, title) in panels.items()],
+        label="Gain of SCNN",
+    )
+    return Exhibit(
+        tables={
+            **{f"density_plane_{other}": frame for other, frame in frames.items()},
+            **{f"density_frontier_{name}": frame for name, frame in lines.items()},
+        },
+        figures={"density_plane": figure},
+    )
+
+
+def _design_space(runs: Runs) -> Exhibit:
+    frame = design_space.search(runs)
+    front = frame[frame["front"]].sort_values(["network", "cycles_ratio"], kind="stable")
+    best = front[front["network"] == design_space.ALL]
+    columns = [
+        Column("design"),
+        Column("area_mm2", digits=3),
+        Column("cycles_ratio", "Cycles over the paper's", digits=3),
+        Column("energy_ratio", "Energy over the paper's", digits=3),
+    ]
+    caption = "Pareto front of SCNN's design space at 1,024 multipliers, geometric mean of the three networks."
+    figure = trade_offs(
+        frame,
+        panels_by="network",
+        x=Axis("cycles_ratio", "Cycles over\nthe paper's design"),
+        y=Axis("energy_ratio", "Energy over the paper's design"),
+        shade=Axis("area_mm2", "area [mm²]"),
+        front="front",
+        marked="paper",
+        marked_label="SCNN, 7.9 mm²",
+        shade_edges=(6.0, 8.0, 12.0),
+    )
+    return Exhibit(
+        tables={"design_space": frame, "design_space_front": front},
+        figures={"design_space": figure},
+        latex={"design_space_front": to_latex(best, columns, caption=caption, label="tab:design_space")},
     )
 
 
@@ -195,6 +317,7 @@ EXHIBITS = {
     "table2": ScnnExhibit(_table2, "T2-"),
     "table3": ScnnExhibit(_table3, "T3-"),
     "table4": ScnnExhibit(_table4, "T4-"),
+    "fig1": ScnnExhibit(_figure1, "S2-"),
     "fig7": ScnnExhibit(_figure7, "F7"),
     "fig8": ScnnExhibit(_figure8, "F8-"),
     "fig9": ScnnExhibit(_figure9, "F9-"),
@@ -202,4 +325,7 @@ EXHIBITS = {
     "section4": ScnnExhibit(_section4, "S4-"),
     "section6c": ScnnExhibit(_section6c, "S6C-"),
     "section6d": ScnnExhibit(_section6d, "S6D-"),
+    "sensitivity": ScnnExhibit(_sensitivity),
+    "density_plane": ScnnExhibit(_density_plane),
+    "design_space": ScnnExhibit(_design_space),
 }

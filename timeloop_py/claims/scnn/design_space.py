@@ -1,0 +1,153 @@
+"""SCNN's design space at 1,024 multipliers: PE grid, vectors, banks, RAM sizes and output-channel group."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from timeloop_py.claims.scnn.runs import Runs, Setting
+from timeloop_py.explore.pareto import non_dominated
+from timeloop_py.model.evaluate import evaluate
+from timeloop_py.specs.architecture import Architecture
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+MULTIPLIERS = 1024
+PE_GRIDS = ((2, 2), (4, 2), (4, 4), (8, 4), (8, 8), (16, 8), (16, 16))
+#: Weights per activation of a step: how far a multiplier array may be from square.
+ASPECTS = (0.25, 0.5, 1.0, 2.0, 4.0)
+#: Banks over the products of a step; the paper's factor is 2.
+BANK_FACTORS = (1, 2, 4)
+#: Activation RAM of the chip over the paper's 1.2 MB (data and indices).
+RAM_FACTORS = (0.5, 1.0, 2.0)
+OUTPUT_CHANNEL_GROUPS = (8, 16, 32, 64)
+#: Designs evaluated in one go: enough for NumPy, few enough for memory.
+_AT_ONCE = 40
+ALL = "all three"
+
+
+@dataclass(frozen=True)
+class Point:
+    """One design. Accumulator banks keep the entries of the paper's."""
+
+    pe_grid: tuple[int, int]
+    weights: int
+    activations: int
+    bank_factor: int
+    ram_factor: float
+    output_channel_group: int
+
+    @property
+    def name(self) -> str:
+        (x, y), banks = self.pe_grid, self.bank_factor * self.weights * self.activations
+        vectors = f"{self.weights}x{self.activations}"
+        return f"{x}x{y} PEs, {vectors}, {banks} banks, RAM x{self.ram_factor:g}, Kc {self.output_channel_group}"
+
+    def settings(self, base: Architecture) -> list[Setting]:
+        """What it changes of SCNN."""
+        parameters = base.require_accelerator()[0]
+        products = self.weights * self.activations
+        larger = parameters.processing_elements / (self.pe_grid[0] * self.pe_grid[1])
+        return [
+            ("name", self.name),
+            ("parameters.pe_x", self.pe_grid[0]),
+            ("parameters.pe_y", self.pe_grid[1]),
+            ("parameters.F", self.weights),
+            ("parameters.I", self.activations),
+            ("parameters.accumulator_banks", self.bank_factor * products),
+            ("parameters.input_ram_bytes", round(parameters.input_ram_bytes * larger * self.ram_factor)),
+            ("parameters.output_ram_bytes", round(parameters.output_ram_bytes * larger * self.ram_factor)),
+            ("parameters.weight_buffer_bytes", round(parameters.weight_buffer_bytes * larger)),
+            ("dataflow.output_channel_group_max", self.output_channel_group),
+        ]
+
+
+#: The design of Table II.
+PAPER = Point((8, 8), 4, 4, 2, 1.0, 8)
+
+
+def design_points() -> Iterator[Point]:
+    """The whole space, in a fixed order."""
+    for x, y in PE_GRIDS:
+        per_pe = MULTIPLIERS // (x * y)
+        for weights in (2**power for power in range(per_pe.bit_length())):
+            activations = per_pe // weights
+            if weights / activations not in ASPECTS:
+                continue
+            for banks in BANK_FACTORS:
+                for ram in RAM_FACTORS:
+                    for group in OUTPUT_CHANNEL_GROUPS:
+                        yield Point((x, y), weights, activations, banks, ram, group)
+
+
+def search(runs: Runs) -> pd.DataFrame:
+    """Every design on every network: one row per network and design, and one for all three together.
+
+    ``cycles`` and ``energy_pj`` are totals; ``cycles_ratio`` and ``energy_ratio`` are over the paper's design (of
+    ``all three``: geometric means). ``front``: no other design is better in cycles, energy or area without being worse
+    in another of them; ``paper``: the design of Table II.
+    """
+    import pandas as pd
+
+    points = tuple(design_points())
+    cycles, energy, area = _evaluated(runs, points)
+    paper = points.index(PAPER)
+    cycles_ratio, energy_ratio = cycles / cycles[paper], energy / energy[paper]
+    rows = _described(points, area)
+    frames = []
+    for place, network in enumerate([*runs.networks, ALL]):
+        of_one = place < len(runs.networks)
+        time = cycles_ratio[:, place] if of_one else np.exp(np.log(cycles_ratio).mean(axis=1))
+        joules = energy_ratio[:, place] if of_one else np.exp(np.log(energy_ratio).mean(axis=1))
+        frames.append(
+            rows.assign(
+                network=network,
+                cycles=cycles[:, place] if of_one else cycles.sum(axis=1),
+                energy_pj=energy[:, place] if of_one else energy.sum(axis=1),
+                cycles_ratio=time,
+                energy_ratio=joules,
+                front=non_dominated(np.stack([time, joules, area], axis=1)),
+                paper=[point == PAPER for point in points],
+            )
+        )
+    frame = pd.concat(frames, ignore_index=True)
+    return frame[["network", *(name for name in frame if name != "network")]]
+
+
+def _described(points: tuple[Point, ...], area: np.ndarray) -> pd.DataFrame:
+    import pandas as pd
+
+    return pd.DataFrame(
+        {
+            "design": [point.name for point in points],
+            "pes": [point.pe_grid[0] * point.pe_grid[1] for point in points],
+            "pe_grid": [f"{point.pe_grid[0]} x {point.pe_grid[1]}" for point in points],
+            "weight_vector": [point.weights for point in points],
+            "activation_vector": [point.activations for point in points],
+            "accumulator_banks": [point.bank_factor * point.weights * point.activations for point in points],
+            "ram_factor": [point.ram_factor for point in points],
+            "output_channel_group_max": [point.output_channel_group for point in points],
+            "area_mm2": area,
+        }
+    )
+
+
+def _evaluated(runs: Runs, points: tuple[Point, ...]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Cycles and energy, arrays (designs, networks), and area per design."""
+    networks = list(runs.networks.values())
+    layers = [len(network.layers) for network in networks]
+    starts = np.cumsum([0, *layers[:-1]])
+    cycles, energy, area = [], [], []
+    base = runs.designs["scnn"]
+    for first in range(0, len(points), _AT_ONCE):
+        chosen = points[first : first + _AT_ONCE]
+        evaluation = evaluate([runs.design("scnn", point.settings(base)) for point in chosen], networks)
+        shape = (len(chosen), sum(layers))
+        cycles.append(np.add.reduceat(evaluation.layer_cycles.reshape(shape), starts, axis=1))
+        energy.append(np.add.reduceat(evaluation.layer_energy_pj.reshape(shape), starts, axis=1))
+        area.append(evaluation.unit_area_mm2.reshape(shape)[:, 0])
+    return np.concatenate(cycles), np.concatenate(energy), np.concatenate(area)
