@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 from collections.abc import Mapping, Sequence
 from typing import Literal
 
-from timeloop_py.cli.text_table import aligned
+from timeloop_py.cli.text_table import aligned, csv_text
 from timeloop_py.model.evaluate_case import CaseEvaluation
 
 OutputFormat = Literal["table", "csv", "json"]
@@ -42,12 +40,7 @@ def _csv(evaluations: Sequence[CaseEvaluation]) -> str:
         totals["case_energy_pj"] = totals.pop("energy_pj")
         rows.extend({"case": evaluation.name, **row, **totals} for row in evaluation.to_rows())
     # Dense and sparse cases may stand side by side: what a case has no value for stays empty.
-    columns = list(dict.fromkeys(name for row in rows for name in row))
-    text = io.StringIO()
-    writer = csv.DictWriter(text, columns, restval="", lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    return text.getvalue()
+    return csv_text(rows)
 
 
 def _table(evaluation: CaseEvaluation) -> str:

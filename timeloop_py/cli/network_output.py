@@ -7,7 +7,7 @@ import math
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
-from timeloop_py.cli.text_table import aligned, number_text
+from timeloop_py.cli.text_table import aligned, joined, number_text
 from timeloop_py.report.bundle import csv_bytes
 
 if TYPE_CHECKING:
@@ -87,7 +87,7 @@ def _tables(evaluation: Evaluation, accesses: bool) -> str:
         lines += _layer_lines(rows, own)
         if events is not None:
             lines += ["", *_event_lines(events[(events[keys] == list(key)).all(axis=1)], own)]
-        blocks.append("".join(f"{line}\n" for line in lines))
+        blocks.append(joined(lines))
     return "\n".join(blocks)
 
 

@@ -130,3 +130,11 @@ def chosen_points(density: str | None, weight: str | None, activation: str | Non
     weights = None if weight is None else parse_densities(weight, "--weight-density")
     activations = None if activation is None else parse_densities(activation, "--activation-density")
     return density_points(weights, activations, grid)
+
+
+def one_point(density: str | None, weight: str | None, activation: str | None) -> Any:
+    """The one density point that the options name; SpecError for several."""
+    points = chosen_points(density, weight, activation)
+    if len(points) > 1:
+        raise SpecError("expected one density: several are a sweep, which is not shown", field="--density")
+    return points[0]

@@ -1,8 +1,10 @@
-"""Tables of text: columns side by side."""
+"""Tables of text: columns side by side, or CSV."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+import csv
+import io
+from collections.abc import Collection, Mapping, Sequence
 
 #: From here on numbers are written with an exponent.
 _LARGE = 1e12
@@ -27,3 +29,18 @@ def number_text(value: float, digits: int = 6) -> str:
     if abs(value) < _LARGE and (float(value).is_integer() or abs(value) >= 10 ** (digits - 1)):
         return f"{value:.0f}"
     return f"{value:.{digits}g}"
+
+
+def csv_text(rows: Sequence[Mapping[str, object]]) -> str:
+    """Rows as CSV with one header line; a cell is empty where a row has no such column."""
+    columns = list(dict.fromkeys(name for row in rows for name in row))
+    text = io.StringIO()
+    writer = csv.DictWriter(text, columns, restval="", lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue()
+
+
+def joined(lines: Sequence[str]) -> str:
+    """Lines as one text that ends with a line break."""
+    return "".join(f"{line}\n" for line in lines)

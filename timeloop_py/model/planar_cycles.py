@@ -7,10 +7,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from timeloop_py.model.batch import Array, Batch, Densities, Integers
-from timeloop_py.numbers.operations import ceiling_divide
+from timeloop_py.numbers.operations import Number, ceiling_divide
 from timeloop_py.sparsity import barrier
 from timeloop_py.sparsity.bank_contention import slowdown
 from timeloop_py.sparsity.fragmentation import Moments, activation_vectors, group_steps, weight_vectors
+from timeloop_py.specs.dataflow import VectorOver
 from timeloop_py.tensors.density import Bernoulli
 
 #: In place of steps that are 0: a group whose outputs all see padding only.
@@ -79,7 +80,13 @@ def _cartesian_time(batch: Batch, densities: Densities) -> ComputeTime:
     of_pe = Moments(batch.sum_blocks(of_blocks.mean), batch.sum_blocks(of_blocks.variance))
     counts = batch.class_counts[:, :, None]
     if batch.flow.barrier == "per_group":
-        slowest = np.minimum(barrier.per_group(of_pe, counts, axis=1), _longest(batch, moments.weights, channels))
+        limits = barrier.longest(
+            channels[:, None, None],
+            weights,
+            batch.class_sizes[:, :, None],
+            batch.parameter("I")[batch.unit_of_block][:, None, None],
+        )
+        slowest = barrier.per_group(of_pe, counts, axis=1, limits=batch.sum_blocks(limits))
     elif batch.flow.barrier == "per_channel":
         slowest = _per_channel(batch, densities, moments.weights, channels)
     else:
@@ -88,18 +95,6 @@ def _cartesian_time(batch: Batch, densities: Densities) -> ComputeTime:
     overhead = np.broadcast_to(batch.flow.block_overhead_cycles * blocks, slowest.shape)
     stalls = slowest * (_bank_slowdown(batch, densities, of_blocks.mean) - 1)
     return ComputeTime((of_pe.mean * counts).sum(axis=1), slowest, stalls, overhead)
-
-
-def _longest(batch: Batch, weights: Moments, channels: Integers) -> Array:
-    """Steps that no PE exceeds, in expectation over the weights: all vectors of its tile in every channel.
-
-    Normals have no such limit; without it they overshoot where hardly any activation is zero.
-    """
-    lanes = batch.parameter("I")[batch.unit_of_block][:, None]
-    vectors = ceiling_divide(batch.class_sizes, lanes)
-    limits = batch.sum_blocks((channels[:, None] * weights.mean)[:, None, :] * vectors[:, :, None])
-    longest: Array = limits.max(axis=1)
-    return longest
 
 
 def _per_channel(batch: Batch, densities: Densities, weights: Moments, channels: Integers) -> Array:
@@ -144,11 +139,19 @@ def dot_product_steps(batch: Batch) -> Array:
     channels = batch.layer_value("channels_per_group")
     taps = batch.layer_value("R") * batch.layer_value("S")
     lanes = batch.parameter("multipliers_per_pe")
-    if batch.flow.vector_over == "channels":
-        steps = taps * ceiling_divide(channels, lanes)
-    else:
-        steps = ceiling_divide(channels * taps, lanes)
-    return np.asarray(steps, dtype=float)
+    return np.asarray(reduction_steps(channels, taps, lanes, batch.flow.vector_over), dtype=float)
+
+
+def reduction_steps(channels: Number, taps: Number, lanes: Number, vector_over: VectorOver) -> Number:
+    """Dot products of ``lanes`` operand pairs that reduce ``channels * taps`` pairs to one output."""
+    if vector_over == "channels":
+        return taps * ceiling_divide(channels, lanes)
+    return ceiling_divide(channels * taps, lanes)
+
+
+def drain_cycles(channels: Number, output_tile: Number, words_per_cycle: Number) -> Number:
+    """Cycles in which the largest PE drains the partial sums of one output-channel group."""
+    return channels * output_tile / words_per_cycle
 
 
 def _dot_product_time(batch: Batch) -> ComputeTime:

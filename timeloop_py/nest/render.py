@@ -19,24 +19,29 @@ def render_nest(
     problem: Problem,
     mapping: Mapping,
     margin: MappingOf[tuple[str, str], MappingOf[str, object]] | None = None,
+    comments: MappingOf[str, str] | None = None,
 ) -> str:
     """The nest as indented pseudo-code, outer to inner; it ends with a line break.
 
     One line per loop, storage node and index, then the multiply-accumulate; loops of one iteration are left out. A loop
-    that is shorter in its last pass says so: ``for p in [0:4 (last 3))``. ``margin`` puts columns beside the storage
-    nodes: by (level, tensor), what to show by heading, for example ``{("Buf", "Inputs"): {"tile": 6, "fills": 18}}``.
+    that is shorter in its last pass says so: ``for p in [0:4 (last 3))``, and so does a bound that is an expectation:
+    ``for a in [0:~2.4)``. ``margin`` puts columns beside the storage nodes: by (level, tensor), what to show by
+    heading, for example ``{("Buf", "Inputs"): {"tile": 6, "fills": 18}}``. ``comments`` stand behind the loops of a
+    dimension.
     """
     loops = {dim: _loops_of(mapping, dim) for dim in problem.dims}
     names = _index_names(loops)
-    last = last_pass(mapping.nodes, problem.dims)
+    last = _last_bounds(problem, mapping)
     code: list[str] = []
     notes: list[MappingOf[str, object]] = []
+    remarks: dict[int, str] = {}
     depth = 0
     for index, node in enumerate(mapping.nodes):
         if isinstance(node, Store):
             code.append(f"{INDENT * depth}store {node.tensor} in {node.level}")
             notes.append((margin or {}).get((node.level, node.tensor), {}))
-        elif node.bound > 1:
+        elif node.bound != 1:
+            remarks[len(code)] = (comments or {}).get(node.dim, "")
             variable = _variable(names[node.dim], loops[node.dim], index)
             code.append(f"{INDENT * depth}{_loop_text(node, variable, last[index])}")
             notes.append({})
@@ -44,6 +49,10 @@ def render_nest(
     body = [*_index_lines(mapping, names, loops), _compute_line(problem, names)]
     code.extend(f"{INDENT * depth}{line}" for line in body)
     notes.extend({} for _ in body)
+    width = max((len(code[line]) for line, remark in remarks.items() if remark), default=0)
+    for line, remark in remarks.items():
+        if remark:
+            code[line] = f"{code[line].ljust(width)}{GAP}# {remark}"
     return "".join(f"{line}\n" for line in _beside(code, notes))
 
 
@@ -54,11 +63,11 @@ def _index_names(loops: MappingOf[str, Sequence[int]]) -> dict[str, str]:
 
 
 def _loops_of(mapping: Mapping, dim: str) -> list[int]:
-    """Nodes that loop over ``dim`` more than once."""
+    """Nodes that loop over ``dim`` other than once."""
     return [
         index
         for index, node in enumerate(mapping.nodes)
-        if isinstance(node, Loop) and node.dim == dim and node.bound > 1
+        if isinstance(node, Loop) and node.dim == dim and node.bound != 1
     ]
 
 
@@ -67,8 +76,19 @@ def _variable(name: str, loops: Sequence[int], index: int) -> str:
     return name if len(loops) == 1 else f"{name}{loops.index(index) + 1}"
 
 
-def _loop_text(loop: Loop, variable: str, last: int) -> str:
-    bound = str(loop.bound) if last == loop.bound else f"{loop.bound} (last {last})"
+def _last_bounds(problem: Problem, mapping: Mapping) -> Sequence[float]:
+    """Bounds in the last pass; expectations (of perfect nests) are the same in every pass."""
+    bounds = [node.bound if isinstance(node, Loop) else 1 for node in mapping.nodes]
+    if all(isinstance(bound, Integral) for bound in bounds):
+        return last_pass(mapping.nodes, problem.dims)
+    return bounds
+
+
+def _loop_text(loop: Loop, variable: str, last: float) -> str:
+    whole = isinstance(loop.bound, Integral)
+    bound = str(loop.bound) if whole else f"~{loop.bound:.4g}"
+    if last != loop.bound:
+        bound = f"{bound} (last {last})"
     if loop.kind is LoopKind.TEMPORAL:
         return f"for {variable} in [0:{bound})"
     axis = "x" if loop.kind is LoopKind.SPATIAL_X else "y"
@@ -99,6 +119,8 @@ def _access(tensor: Tensor, names: MappingOf[str, str]) -> str:
 
 def _position(rank: Rank, names: MappingOf[str, str]) -> str:
     # A dimension without loops stays at its first index, 0.
+    if rank.entries is not None:
+        return f"scatter({', '.join(names[term.dim] for term in rank.terms if term.dim in names)})"
     position = _sum([(term.coefficient, names[term.dim]) for term in rank.terms if term.dim in names])
     return position if rank.clip is None else f"{position} within [{rank.clip[0]}:{rank.clip[1]})"
 

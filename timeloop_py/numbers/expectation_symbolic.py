@@ -61,6 +61,9 @@ class ExpectedCeiling(_NamedExpectation):
     def _latex(self, printer: Any, exp: str | None = None) -> str:
         return _ceiling_latex(self.args, printer, power="", outer=exp)
 
+    def _sympystr(self, printer: Any) -> str:
+        return f"E[{_ceiling_text(self.args, printer)}]"
+
 
 class ExpectedCeilingSquared(_NamedExpectation):
     """``E[ceil(B / lanes)^2]`` with ``B ~ Binomial(n, density)``; arguments ``(n, density, lanes)``."""
@@ -92,6 +95,9 @@ class ExpectedCeilingSquared(_NamedExpectation):
 
     def _latex(self, printer: Any, exp: str | None = None) -> str:
         return _ceiling_latex(self.args, printer, power="^2", outer=exp)
+
+    def _sympystr(self, printer: Any) -> str:
+        return f"E[{_ceiling_text(self.args, printer)}**2]"
 
 
 class ExpectedMaximumNormal(_NamedExpectation):
@@ -128,6 +134,13 @@ class ExpectedMaximumNormal(_NamedExpectation):
             entries.append(rf"{copies}\mathcal{{N}}\left({printer._print(mean)}, {printer._print(deviation**2)}\right)")
         return _with_exponent(rf"\mathbb{{E}}\max\left\{{{', '.join(entries)}\right\}}", exp)
 
+    def _sympystr(self, printer: Any) -> str:
+        entries = [
+            f"{_copies_text(count, printer)}N({printer._print(mean)}, {printer._print(deviation**2)})"
+            for mean, deviation, count in zip(*_parts(self.args, 3), strict=True)
+        ]
+        return f"E[max({', '.join(entries)})]"
+
 
 class ExpectedMaximumOfCeilings(_NamedExpectation):
     """``E[max ceil(B/lanes)]`` over classes; arguments ``(sizes..., counts..., density, lanes)``."""
@@ -154,6 +167,14 @@ class ExpectedMaximumOfCeilings(_NamedExpectation):
             vectors = rf"\frac{{B({printer._print(size)}, {density})}}{{{lanes}}}"
             entries.append(rf"{copies}\left\lceil {vectors} \right\rceil")
         return _with_exponent(rf"\mathbb{{E}}\max\left\{{{', '.join(entries)}\right\}}", exp)
+
+    def _sympystr(self, printer: Any) -> str:
+        sizes, counts = _parts(self.args[:-2], 2)
+        entries = [
+            f"{_copies_text(count, printer)}{_ceiling_text((size, *self.args[-2:]), printer)}"
+            for size, count in zip(sizes, counts, strict=True)
+        ]
+        return f"E[max({', '.join(entries)})]"
 
 
 def expected_maximum_normal(means: Sequence[Any], deviations: Sequence[Any], counts: Sequence[Any]) -> Any:
@@ -191,6 +212,16 @@ def _ceiling_latex(arguments: Sequence[Any], printer: Any, power: str, outer: st
     n, density, lanes = (printer._print(argument) for argument in arguments)
     text = rf"\mathbb{{E}}\left[\left\lceil \frac{{B({n}, {density})}}{{{lanes}}} \right\rceil{power}\right]"
     return _with_exponent(text, outer)
+
+
+def _ceiling_text(arguments: Sequence[Any], printer: Any) -> str:
+    n, density, lanes = (printer._print(argument) for argument in arguments)
+    return f"ceil(B({n}, {density})/{lanes})"
+
+
+def _copies_text(count: Any, printer: Any) -> str:
+    """``n x`` in front of what there are n of."""
+    return "" if count == 1 else f"{printer._print(count)} x "
 
 
 def _with_exponent(text: str, exponent: str | None) -> str:

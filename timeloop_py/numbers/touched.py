@@ -82,6 +82,8 @@ def _shared_of_two(
     if not isinstance(stride, np.ndarray) and not isinstance(dilation, np.ndarray) and stride == dilation == 1:
         return box
     if is_symbolic(*froms, *tos, *steps, *moves):
+        if _surely_without_holes(froms, stride, dilation) and _surely_without_holes(tos, stride, dilation):
+            return box
         return _named("SharedPositions", *froms, *tos, *steps, *moves)
     whole = _without_holes(froms, stride, dilation) & _without_holes(tos, stride, dilation)
     if np.all(whole):
@@ -113,7 +115,7 @@ def positions_inside(
 
 
 def _range_overlap(count_from: Number, count_to: Number, shift: Number) -> Number:
-    if count_from is count_to:
+    if count_from is count_to or (is_symbolic(count_from) and count_from == count_to):
         return maximum(0, count_from - absolute(shift))
     return maximum(0, minimum(count_from, shift + count_to) - maximum(0, shift))
 
@@ -134,6 +136,16 @@ def _without_holes(counts: Sequence[Number], stride: Number, dilation: Number) -
     dense_rows = (dilation == 1) & ((second >= stride) | (first == 1))
     dense_columns = (stride == 1) & ((first >= dilation) | (second == 1))
     return np.asarray(dense_rows | dense_columns)
+
+
+def _surely_without_holes(counts: Sequence[Number], stride: Number, dilation: Number) -> bool:
+    """Where the assumptions on the symbols settle it (a loop that runs at least twice over a stride of 2)."""
+    import sympy
+
+    first, second = counts
+    dense_rows = dilation == 1 and (_is_one(first) or (second >= stride) == sympy.true)
+    dense_columns = stride == 1 and (_is_one(second) or (first >= dilation) == sympy.true)
+    return bool(dense_rows or dense_columns)
 
 
 def _reduced(coefficients: Sequence[Number]) -> tuple[Number, Number]:

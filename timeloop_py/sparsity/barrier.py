@@ -14,18 +14,32 @@ from typing import Any
 import numpy as np
 
 from timeloop_py.numbers.expectation import expected_maximum_normal, standard_deviation
-from timeloop_py.numbers.operations import Number, largest
+from timeloop_py.numbers.operations import Number, ceiling_divide, is_symbolic, largest, minimum
 from timeloop_py.sparsity.fragmentation import Moments
 from timeloop_py.tensors.density import DensityModel
 
 
-def per_group(steps: Moments, counts: Number, axis: int = -1) -> Any:
+def per_group(steps: Moments, counts: Number, axis: int = -1, limits: Number | None = None) -> Any:
     """A barrier after every output-channel group (the paper's): ``E[max over PEs of sum over c of A_c * W_c]``.
 
     ``steps`` are the moments of a PE of each class in one group (:func:`.fragmentation.group_steps`; parities of a
-    stride summed). A PE's time is a sum over many channels: the maximum is taken over independent normals.
+    stride summed). A PE's time is a sum over many channels: the maximum is taken over independent normals. ``limits``
+    are steps that no PE of a class exceeds (:func:`longest`): normals have none, and overshoot where hardly any
+    activation is zero.
     """
-    return expected_maximum_normal(steps.mean, standard_deviation(steps.variance), counts, axis)
+    expected = expected_maximum_normal(steps.mean, standard_deviation(steps.variance), counts, axis)
+    if limits is None:
+        return expected
+    if is_symbolic(*np.asarray(limits).flat):
+        return minimum(expected, largest(np.asarray(limits).flat))
+    return np.minimum(expected, np.max(limits, axis=axis))
+
+
+def longest(channels: Number, weights: Moments, tiles: Number, lanes: Number) -> Any:
+    """Steps in a group that no PE with a tile of ``tiles`` positions exceeds, in expectation over the weights: all
+    vectors of its tile in every channel. Parities of a stride add.
+    """
+    return channels * weights.mean * ceiling_divide(tiles, lanes)
 
 
 def per_channel(

@@ -28,6 +28,12 @@ def names(kind: Kind) -> list[str]:
     return sorted(path.stem for path in folder(kind).glob("*.yaml"))
 
 
+def is_path(name_or_path: str | Path) -> bool:
+    """Text with a separator or the ending of a YAML or JSON file is a path; anything else is a name."""
+    text = str(name_or_path)
+    return isinstance(name_or_path, Path) or "/" in text or "\\" in text or text.lower().endswith(_SUFFIXES)
+
+
 def find(kind: Kind, name_or_path: str | Path) -> Path:
     """The file of a shipped spec, or the file at a path.
 
@@ -35,7 +41,7 @@ def find(kind: Kind, name_or_path: str | Path) -> Path:
     counts as an underscore. Where there is no such spec or file: a SpecError with the nearest name.
     """
     text = str(name_or_path)
-    if isinstance(name_or_path, Path) or "/" in text or "\\" in text or text.lower().endswith(_SUFFIXES):
+    if is_path(name_or_path):
         path = Path(text).expanduser()
         if not path.is_file():
             raise SpecError(f"no such {_NOUNS[kind]} file", path=path)
