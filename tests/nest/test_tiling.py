@@ -41,8 +41,6 @@ def layers(draw: st.DrawFn) -> Layer:
 def test_input_tiles_cover_every_pair_once(layer: Layer, columns: int, tiling: str, passes: int) -> None:
     flow = with_terms(SCNN, tiling=tiling).dataflow
     assert flow is not None
-    if tiling == "padded_ceil":
-        passes = 1
     axis = axis_of(layer, flow, 0, columns)
     parts = input_tiles(axis, passes)
     stride, dilation, padding = layer.stride[0], layer.dilation[0], layer.padding[0]
@@ -50,9 +48,37 @@ def test_input_tiles_cover_every_pair_once(layer: Layer, columns: int, tiling: s
     inside = [(w, r) for w, r in pairs if 0 <= (w + padding - r * dilation) // stride < layer.P]
     assert sum(sum(parity.sizes) * parity.taps for part in parts for parity in part.parities) == len(pairs)
     assert sum(sum(parity.pairs) for part in parts for parity in part.parities) == len(inside)
-    outputs = {(w + padding - r * dilation) // stride for w, r in inside}
-    if passes == 1:
-        assert sum(parts[0].owned) == len(outputs) == sum(sum(part.owned) for part in parts)
+    # Outputs whose window, holes of a dilation included, has an input: each ends up in one column of one pass.
+    windows = [range(p * stride - padding, p * stride - padding + axis.span) for p in range(layer.P)]
+    reached = sum(window.start < layer.W and window.stop > 0 for window in windows)
+    assert sum(sum(part.owned) for part in parts) == reached
+    assert all(own <= write for part in parts for own, write in zip(part.owned, part.written, strict=True))
+
+
+@settings(max_examples=200, deadline=None)
+@given(layers(), st.integers(1, 5), st.sampled_from(["balanced", "ceil", "padded_ceil"]))
+def test_a_column_writes_a_box_around_the_outputs_of_its_products(layer: Layer, columns: int, tiling: str) -> None:
+    flow = with_terms(SCNN, tiling=tiling).dataflow
+    assert flow is not None
+    axis = axis_of(layer, flow, 0, columns)
+    (part,) = input_tiles(axis, 1)
+    stride, dilation, padding = layer.stride[0], layer.dilation[0], layer.padding[0]
+    if tiling == "padded_ceil":
+        side = -(-(layer.W + 2 * padding) // columns)
+        tiles = [[w for w in range(layer.W) if (w + padding) // side == column] for column in range(columns)]
+    else:
+        starts = [sum(part.held[:column]) for column in range(columns)]
+        tiles = [list(range(start, start + held)) for start, held in zip(starts, part.held, strict=True)]
+    for tile, held, written in zip(tiles, part.held, part.written, strict=True):
+        places = [w + padding - r * dilation for w in tile for r in range(layer.R)]
+        assert held == len(tile)
+        if not tile:
+            assert written == 0
+            continue
+        # Every output between the first and the last that an input of the tile can reach with any tap.
+        box = [p for p in range(layer.P) if min(places) <= p * stride <= max(places)]
+        assert written == len(box)
+        assert written <= part.output_extent + 1
 
 
 @settings(max_examples=100, deadline=None)
@@ -95,6 +121,8 @@ def tiling_of(layer: Layer, architecture: Architecture = SCNN) -> PlanarTiling:
         (Layer("conv3_1", K=256, C=128, W=56, H=56, R=3, S=3, padding=(1, 1)), 8),
         # parities: 112 x 112 of 4 x 4 taps: tiles of 14 with a reach of 3
         (Layer("conv1/7x7_s2", K=64, C=3, W=224, H=224, R=7, S=7, stride=(2, 2), padding=(3, 3)), 3),
+        # the most positions of a parity, ceil(28 / 4), and the most taps, ceil(11 / 4): 9 x 9 sums leave 12 channels
+        (Layer("conv1 of 224", K=96, C=3, W=224, H=224, R=11, S=11, stride=(4, 4), padding=(2, 2)), 8),
         (Layer("few", K=6, C=4, W=8, H=8, R=1, S=1, groups=2), 3),
     ],
 )

@@ -58,6 +58,16 @@ class Pe:
         self.banks = [0] * machine.accumulator_banks
         self.time = 0
 
+    def works(self) -> bool:
+        """Whether an input meets a tap."""
+        layer = self.layer
+        along_x = (self.column.inputs, layer.R, layer.stride[0], layer.dilation[0], layer.padding[0])
+        along_y = (self.row.inputs, layer.S, layer.stride[1], layer.dilation[1], layer.padding[1])
+        return all(
+            any((place + padding - tap * dilation) % stride == 0 for place in range(*inputs) for tap in range(taps))
+            for inputs, taps, stride, dilation, padding in (along_x, along_y)
+        )
+
     def pass_time(self, cycles: int) -> None:
         self.time += cycles
         self.banks = [max(0, waiting - cycles) for waiting in self.banks]
@@ -139,7 +149,7 @@ def brute_force(layer: Layer, machine: Machine, a: Any, w: Any) -> Tally:
                 for start in range(first, first + size, kc):
                     group = range(start, min(start + kc, first + size))
                     pes = [Pe(layer, machine, tile, sides, tally) for tile in tiles]
-                    working = [pe for pe in pes if holds(pe.column.inputs) and holds(pe.row.inputs)]
+                    working = [pe for pe in pes if pe.works()]
                     for channel in channels:
                         for pe in working:
                             pe.block(image, group, channel, a, w)

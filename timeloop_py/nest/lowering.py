@@ -40,8 +40,9 @@ class Block:
 class Pass:
     """Equal temporal passes: ``count`` of them, PEs in classes of equal tiles (``pe_counts``), blocks per parity.
 
-    ``written`` and ``owned`` are output positions that PEs update and keep, per output channel; what is written and
-    not owned are halos. ``largest_tile``: positions of the busiest PE over all parities.
+    ``written`` and ``owned`` are output positions that PEs update and keep, per output
+    channel; what is written and not owned are halos. ``output_tile``: output positions of the largest PE, those that
+    it drains. ``largest_tile``: positions of the busiest PE over all parities.
     """
 
     count: int
@@ -54,9 +55,9 @@ class Pass:
 
     @property
     def busy_pes(self) -> int:
-        """PEs with at least one position; 1 where no output of the pass sees more than padding."""
+        """PEs with at least one position that meets a tap."""
         sizes = [sum(block.sizes[index] for block in self.blocks) for index in range(len(self.pe_counts))]
-        return max(1, sum(count for count, size in zip(self.pe_counts, sizes, strict=True) if size))
+        return sum(count for count, size in zip(self.pe_counts, sizes, strict=True) if size)
 
 
 @dataclass(frozen=True)
@@ -103,7 +104,7 @@ def _pass(x: AxisTiles, y: AxisTiles, count: int) -> Pass:
         blocks=blocks,
         written=sum(x.written) * sum(y.written),
         owned=sum(x.owned) * sum(y.owned),
-        output_tile=x.output_extent * y.output_extent,
+        output_tile=max(x.written) * max(y.written),
         largest_tile=max(sum(column[0]) * sum(row[0]) for column, row in grid),
     )
 

@@ -1,9 +1,9 @@
 """Planar tiling: the plane of a layer cut over the PE grid, and the output-channel group that fits (MODEL section 2).
 
 One axis at a time: the grid is a product of columns and rows, the plane of x and y, so everything a PE has is a
-product of what its column and its row have. A stride splits every tile into parities: inputs with
-``(w + pad) mod stride = i`` meet the taps with ``r * dilation mod stride = i``, each parity a stride-1 axis of its own.
-A tile is a contiguous piece of the plane and its parities are what it holds of each.
+product of what its column and its row have. A tile is a contiguous piece of the plane. A stride splits it into
+parities: inputs with ``(w + pad) mod stride = i`` meet the taps with ``r * dilation mod stride = i``, each parity a
+stride-1 axis of its own.
 """
 
 from __future__ import annotations
@@ -12,13 +12,16 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Literal
+from itertools import pairwise
+from typing import Literal, NamedTuple
 
 from timeloop_py.specs.dataflow import Dataflow, Halo, Tiling
 from timeloop_py.specs.errors import SpecError
 from timeloop_py.specs.layer import Layer
 
 Axis = Literal[0, 1]
+#: Positions ``[first, end)``; empty where they are the same.
+Interval = tuple[int, int]
 
 
 @dataclass(frozen=True)
@@ -26,34 +29,36 @@ class Parity:
     """One parity of an axis in one temporal pass, per column of the grid.
 
     ``sizes``: input positions. ``pairs``: (position, tap) pairs whose output lies inside the plane (with input
-    halos: inside the column's own outputs). ``taps``: filter positions of this parity; ``reach``: how far, in
-    outputs, the taps spread one input (``taps - 1`` for dilation 1).
+    halos: inside the column's own outputs). ``taps``: filter positions of this parity.
     """
 
     taps: int
-    reach: int
     sizes: tuple[int, ...]
     pairs: tuple[int, ...]
 
 
 @dataclass(frozen=True)
 class AxisTiles:
-    """One axis of one temporal pass: its parities, and per column what all of them write.
+    """One axis of one temporal pass: its parities that have taps, and per column what all of them share.
 
-    ``written``: outputs inside the plane that a column updates; ``owned``: those it keeps, the rest are halos.
+    ``held``: positions of the tile, those of parities without taps included. ``written``: outputs inside the plane
+    that a column updates; ``owned``: those it keeps, the rest are halos. ``output_extent``: accumulator extent of the
+    largest column.
     """
 
     parities: tuple[Parity, ...]
+    held: tuple[int, ...]
     written: tuple[int, ...]
     owned: tuple[int, ...]
+    output_extent: int
 
-    @property
-    def output_extent(self) -> int:
-        """Accumulator extent of the largest column: its largest parity's tile plus the reach of its taps.
 
-        1 at the least: outputs that see padding only are written, too.
-        """
-        return max(1, *(max(parity.sizes) + parity.reach for parity in self.parities))
+class _Column(NamedTuple):
+    """What one column has: the inputs it holds, the outputs it may update, and those that end up in it."""
+
+    inputs: Interval
+    written: Interval
+    owned: Interval
 
 
 @dataclass(frozen=True)
@@ -69,6 +74,11 @@ class TilingAxis:
     columns: int
     tiling: Tiling
     halo: Halo
+
+    @property
+    def span(self) -> int:
+        """Input positions from the first tap of the filter to the last, both included."""
+        return (self.taps - 1) * self.dilation + 1
 
 
 def axis_of(layer: Layer, flow: Dataflow, axis: Axis, columns: int) -> TilingAxis:
@@ -89,89 +99,94 @@ def axis_of(layer: Layer, flow: Dataflow, axis: Axis, columns: int) -> TilingAxi
 @lru_cache(maxsize=4096)
 def input_tiles(axis: TilingAxis, passes: int) -> tuple[AxisTiles, ...]:
     """Tiles of an input-centric axis, cut into ``passes`` contiguous temporal passes."""
-    cuts = _balanced(axis.outputs if axis.halo == "input" else axis.plane, passes)
-    return tuple(_input_pass(axis, start, stop, passes) for start, stop in cuts)
+    if axis.halo == "input":
+        plane = (0, axis.outputs)
+    elif axis.tiling == "padded_ceil":
+        plane = (-axis.padding, axis.plane + axis.padding)
+    else:
+        plane = (0, axis.plane)
+    return tuple(_input_pass(axis, part) for part in _balanced(plane, passes))
 
 
-def _input_pass(axis: TilingAxis, start: int, stop: int, passes: int) -> AxisTiles:
+def _input_pass(axis: TilingAxis, part: Interval) -> AxisTiles:
+    make = _column_of_outputs if axis.halo == "input" else _column_of_inputs
+    columns = [make(axis, tile) for tile in _cut(axis, part)]
+    held = tuple(_length(column.inputs) for column in columns)
     parities = []
-    written: list[set[int]] = [set() for _ in range(axis.columns)]
     for residue in range(axis.stride):
         taps = [tap * axis.dilation for tap in range(axis.taps) if tap * axis.dilation % axis.stride == residue]
         if not taps:
             continue
-        own = _columns(axis, start, stop, residue, passes)
         sizes, pairs = [], []
-        for column, (positions, allowed) in enumerate(own):
+        for column in columns:
+            first, end = column.inputs
+            positions = range(first + (residue - axis.padding - first) % axis.stride, end, axis.stride)
             outputs = [(position + axis.padding - tap) // axis.stride for position in positions for tap in taps]
-            inside = [output for output in outputs if allowed[0] <= output < allowed[1]]
             sizes.append(len(positions))
-            pairs.append(len(inside))
-            written[column].update(inside)
-        reach = (taps[-1] - taps[0]) // axis.stride
-        parities.append(Parity(len(taps), reach, tuple(sizes), tuple(pairs)))
-    counts = tuple(len(outputs) for outputs in written)
-    return AxisTiles(tuple(parities), counts, _owned(counts, written))
+            pairs.append(sum(column.written[0] <= output < column.written[1] for output in outputs))
+        parities.append(Parity(len(taps), tuple(sizes), tuple(pairs)))
+    written = tuple(_length(column.written) for column in columns)
+    extent = max(written)
+    if axis.halo == "output":
+        # Wt + R - 1 with the most positions and the most taps that a parity has: outputs beyond the plane included,
+        # since the address of a partial sum is the sum of an input's and a tap's.
+        extent = -(-max(held) // axis.stride) + -(-axis.span // axis.stride) - 1
+    return AxisTiles(tuple(parities), held, written, tuple(_length(column.owned) for column in columns), extent)
 
 
-def _owned(counts: tuple[int, ...], written: list[set[int]]) -> tuple[int, ...]:
-    """Every output belongs to the last column that writes it; the others send theirs on as halos."""
-    seen: set[int] = set()
-    owned = []
-    for outputs in reversed(written):
-        owned.append(len(outputs - seen))
-        seen |= outputs
-    return tuple(reversed(owned))
+def _column_of_inputs(axis: TilingAxis, tile: Interval) -> _Column:
+    """A column that holds ``tile`` and updates every output its inputs reach."""
+    first, end = _common(tile, (0, axis.plane))
+    if first == end:
+        return _Column((0, 0), (0, 0), (0, 0))
+    reached = (-(-(first + axis.padding - axis.span + 1) // axis.stride), (end - 1 + axis.padding) // axis.stride + 1)
+    written = _common(reached, (0, axis.outputs))
+    # An output ends up where the input under the middle of the filter is.
+    owned = [_output_of_middle(axis, position) for position in (first, end)]
+    return _Column((first, end), written, _common(written, (owned[0], owned[1])))
 
 
-def _columns(
-    axis: TilingAxis, start: int, stop: int, residue: int, passes: int
-) -> list[tuple[list[int], tuple[int, int]]]:
-    """Per column the input positions of one parity, and the range of outputs it may update."""
-    plane = range(axis.plane)
-    everywhere = (0, axis.outputs)
-    if axis.halo == "input":
-        taps = [tap * axis.dilation for tap in range(axis.taps) if tap * axis.dilation % axis.stride == residue]
-        result = []
-        for first, last in _cut(axis, start, stop):
-            needed = {axis.stride * output - axis.padding + tap for output in range(first, last) for tap in taps}
-            result.append(([position for position in plane if position in needed], (first, last)))
-        return result
-    if axis.tiling == "padded_ceil":
-        if passes > 1:
-            raise SpecError(
-                "padded_ceil tiling has no temporal passes: the accumulator must hold one output channel of a tile",
-                field="dataflow.tiling",
-            )
-        side = -(-(axis.plane + 2 * axis.padding) // axis.columns)
-        owners = [
-            [position for position in plane if (position + axis.padding) // side == column]
-            for column in range(axis.columns)
-        ]
-    else:
-        owners = [list(range(first, last)) for first, last in _cut(axis, start, stop)]
-    return [([w for w in tile if (w + axis.padding) % axis.stride == residue], everywhere) for tile in owners]
+def _output_of_middle(axis: TilingAxis, position: int) -> int:
+    """The first output whose filter has its middle, moved into the plane, at ``position`` or after it."""
+    if position <= 0:
+        return 0
+    if position >= axis.plane:
+        return axis.outputs
+    return min(max(-(-(position + axis.padding - (axis.span - 1) // 2) // axis.stride), 0), axis.outputs)
 
 
-def _cut(axis: TilingAxis, start: int, stop: int) -> list[tuple[int, int]]:
-    """``[start, stop)`` over the columns: sides differing by one at most, or all but the last ones equal."""
+def _column_of_outputs(axis: TilingAxis, tile: Interval) -> _Column:
+    """A column that updates the outputs of ``tile`` alone, and holds the inputs from the first it needs to the last."""
+    first, end = tile
+    if first == end:
+        return _Column((0, 0), tile, tile)
+    needed = (first * axis.stride - axis.padding, (end - 1) * axis.stride - axis.padding + axis.span)
+    return _Column(_common(needed, (0, axis.plane)), tile, tile)
+
+
+def _common(left: Interval, right: Interval) -> Interval:
+    first, end = max(left[0], right[0]), min(left[1], right[1])
+    return (first, end) if first < end else (0, 0)
+
+
+def _length(interval: Interval) -> int:
+    return interval[1] - interval[0]
+
+
+def _cut(axis: TilingAxis, part: Interval) -> list[Interval]:
+    """A part of the plane over the columns: sides differing by one at most, or all but the last ones equal."""
     if axis.tiling == "balanced":
-        return [(start + first, start + last) for first, last in _balanced(stop - start, axis.columns)]
+        return _balanced(part, axis.columns)
+    start, stop = part
     side = -(-(stop - start) // axis.columns)
-    return [
-        (min(start + column * side, stop), min(start + (column + 1) * side, stop)) for column in range(axis.columns)
-    ]
+    ends = [min(start + column * side, stop) for column in range(axis.columns + 1)]
+    return list(pairwise(ends))
 
 
-def _balanced(size: int, parts: int) -> list[tuple[int, int]]:
-    """Cut points of ``size`` into ``parts``, the larger ones first."""
-    side, larger = divmod(size, parts)
-    cuts, start = [], 0
-    for part in range(parts):
-        stop = start + side + (part < larger)
-        cuts.append((start, stop))
-        start = stop
-    return cuts
+def _balanced(part: Interval, parts: int) -> list[Interval]:
+    """``part`` cut into ``parts``, the larger ones first."""
+    side, larger = divmod(_length(part), parts)
+    return list(pairwise(part[0] + index * side + min(index, larger) for index in range(parts + 1)))
 
 
 @lru_cache(maxsize=4096)
@@ -181,9 +196,9 @@ def output_tiles(axis: TilingAxis, passes: int) -> tuple[AxisTiles, ...]:
     ``sizes`` counts outputs here; taps and parities play no part in who computes what.
     """
     result = []
-    for start, stop in _balanced(axis.outputs, passes):
-        sizes = tuple(last - first for first, last in _cut(axis, start, stop))
-        result.append(AxisTiles((Parity(axis.taps, 0, sizes, sizes),), sizes, sizes))
+    for part in _balanced((0, axis.outputs), passes):
+        sizes = tuple(_length(tile) for tile in _cut(axis, part))
+        result.append(AxisTiles((Parity(axis.taps, sizes, sizes),), sizes, sizes, sizes, max(sizes)))
     return tuple(result)
 
 
@@ -218,7 +233,7 @@ def tile_plane(layer: Layer, flow: Dataflow, columns: int, rows: int, accumulato
     axes = axis_of(layer, flow, 0, columns), axis_of(layer, flow, 1, rows)
     output_centric = flow.template.basis == "output_centric"
     tiles = output_tiles if output_centric else input_tiles
-    limits = tuple(axis.outputs if output_centric else axis.plane for axis in axes)
+    limits = tuple(_cuts(axis, output_centric) for axis in axes)
     for passes in _pass_counts(*limits):
         x, y = (tiles(axis, count) for axis, count in zip(axes, passes, strict=True))
         entries = _entries(x, y)
@@ -234,6 +249,13 @@ def tile_plane(layer: Layer, flow: Dataflow, columns: int, rows: int, accumulato
                 )
     group = min(layer.output_channels_per_group, flow.output_channel_group_max, accumulator_words // entries)
     return PlanarTiling(x, y, group)
+
+
+def _cuts(axis: TilingAxis, output_centric: bool) -> int:
+    """The most temporal passes of an axis: one position each."""
+    if output_centric or axis.halo == "input":
+        return axis.outputs
+    return axis.plane + (2 * axis.padding if axis.tiling == "padded_ceil" else 0)
 
 
 def _entries(x: tuple[AxisTiles, ...], y: tuple[AxisTiles, ...]) -> int:

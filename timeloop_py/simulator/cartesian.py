@@ -11,12 +11,12 @@ from dataclasses import replace
 
 import numpy as np
 
-from timeloop_py.simulator.arrays import FloatArray, IntArray
-from timeloop_py.simulator.compress import Blocks, activation_blocks, weight_blocks
+from timeloop_py.simulator.arrays import BoolArray, FloatArray, IntArray
+from timeloop_py.simulator.compress import Blocks, activation_blocks, parity_pairs, weight_blocks
 from timeloop_py.simulator.groups import OutputGroups
 from timeloop_py.simulator.machine import Machine
 from timeloop_py.simulator.stepping import Stepper
-from timeloop_py.simulator.tiling import Pass
+from timeloop_py.simulator.tiling import Pass, axes
 from timeloop_py.simulator.timing import PassResult, Work, tile_facts
 from timeloop_py.specs.layer import Layer
 
@@ -47,7 +47,8 @@ def run_cartesian(
         stalls, synchronized = stepper.run(sums, advance)
     else:
         advance(groups.sizes.size)
-    has_tile, keeps, sends = tile_facts(part)
+    _, keeps, sends = tile_facts(part)
+    has_tile = _meets_taps(layer, part)
     opened = machine.block_overhead_cycles * weights.count.shape[1] * weights.count.shape[2]
     overhead = np.broadcast_to(np.where(has_tile, opened, 0), stalls.shape)
     if machine.barrier != "per_channel":
@@ -68,6 +69,18 @@ def run_cartesian(
         products=_pairs(layer, activations.occupied, weights.occupied),
         nonzero_products=_pairs(layer, activations.nonzero, weights.nonzero),
         halo_words=int(groups.sizes.sum() * sends.sum()),
+    )
+
+
+def _meets_taps(layer: Layer, part: Pass) -> BoolArray:
+    """Whether each PE [PEs] holds an input that meets a tap: with a stride there are others."""
+    x, y = axes(layer)
+    parities = parity_pairs(layer)
+    return np.array(
+        [
+            any(along_x.positions(x, column).size and along_y.positions(y, row).size for along_x, along_y in parities)
+            for column, row in part.tiles
+        ]
     )
 
 

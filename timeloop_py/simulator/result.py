@@ -17,7 +17,8 @@ class Slots:
     input halos: in a neighbour's tile). ``zero_operands``: products with a zero in a dense dataflow. ``placeholders``:
     with a run-length placeholder. ``fragmentation``: lanes of a step left empty by partly filled vectors.
     ``bank_stalls``: waiting for accumulator banks. ``overhead``: opening blocks. ``drain``: waiting for the other half
-    of the accumulators. ``barrier``: waiting for slower PEs. ``idle_pes``: PEs without a tile.
+    of the accumulators. ``barrier``: waiting for slower PEs. ``idle_pes``: PEs without
+    an input that meets a tap.
     """
 
     useful: int

@@ -16,7 +16,7 @@ class Work:
     """What the PEs do in a run of output-channel groups; arrays [groups, PEs], cycles unless noted.
 
     ``steps``: vector pairs issued. ``stalls``: waiting for banks. ``overhead``: opening blocks. ``has_tile``: the PE
-    holds a part of the plane. ``drained``: sums it drains after the group. ``synchronized`` [groups]: the length of a
+    has work to do. ``drained``: sums it drains after the group. ``synchronized`` [groups]: the length of a
     group whose channels end in barriers, None without such barriers.
     """
 
