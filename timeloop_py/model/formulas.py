@@ -22,6 +22,7 @@ from timeloop_py.specs.architecture import Architecture
 from timeloop_py.specs.case import Case
 from timeloop_py.specs.dataflow import TRIP_COUNTS, Template
 from timeloop_py.specs.errors import SpecError, nearest
+from timeloop_py.specs.hierarchy import CountingOptions
 from timeloop_py.specs.mapping import Loop, LoopKind, Node
 from timeloop_py.specs.mapping import Mapping as LoopMapping
 from timeloop_py.specs.problem import Problem
@@ -139,8 +140,8 @@ def simplest(expression: Any) -> Any:
 
 
 @dataclass(frozen=True)
-class _SymbolicCase:
-    """A case with symbols for bounds: ``symbols`` by letter are bounds less two, so that none is below two."""
+class _SymbolicNest:
+    """A mapping with symbols for bounds: ``symbols`` by letter are bounds less two, so that none is below two."""
 
     problem: Problem
     mapping: LoopMapping
@@ -159,17 +160,16 @@ class _SymbolicCase:
         return simplest(sympy.expand(sympy.S(0) + expression).subs(bounds))
 
 
-def case_formula(case: Case, level: str, tensor: str, action: Action) -> Formula:
-    """The count of accesses of a tensor at a level, in words over all instances, zeros disregarded.
+def count_formula(
+    problem: Problem, mapping: LoopMapping, options: CountingOptions, level: str, tensor: str, action: Action
+) -> Formula:
+    """The count of accesses of a tensor at a level, in words over all instances.
 
     One letter per loop that runs more than once: that of its dimension, numbered from the outermost where there are
-    several. SpecError: a level that does not keep the tensor, a mapping that is none.
+    several. SpecError: a level that does not keep the tensor, options under which the count distinguishes numbers.
     """
-    check_mapping(case.problem, case.hierarchy, case.mapping)
-    known = count_traffic(case.problem, case.mapping, case.options)
-    _check_place(known, level, tensor)
-    symbolic = _symbolic_case(case)
-    traffic = _counted(case, symbolic)
+    _check_place(count_traffic(problem, mapping, options), level, tensor)
+    symbolic, traffic = _counted(problem, mapping, options)
     return Formula(
         title=f"{action} of {tensor} in {level}, words over all instances",
         expression=symbolic.read(getattr(traffic.of(level, tensor), action)),
@@ -177,6 +177,15 @@ def case_formula(case: Case, level: str, tensor: str, action: Action) -> Formula
         values=symbolic.values,
         remarks=symbolic.remarks,
     )
+
+
+def case_formula(case: Case, level: str, tensor: str, action: Action) -> Formula:
+    """:func:`count_formula` of a case, zeros disregarded. SpecError also where its mapping is none."""
+    check_mapping(case.problem, case.hierarchy, case.mapping)
+    formula = count_formula(case.problem, case.mapping, case.options, level, tensor, action)
+    if case.sparsity is None:
+        return formula
+    return replace(formula, remarks=(*formula.remarks, "zeros are disregarded: the algorithmic count"))
 
 
 def case_term(case: Case, term: str) -> Formula:
@@ -194,8 +203,8 @@ def case_term(case: Case, term: str) -> Formula:
         raise SpecError("a formula of a case with a sparse section: only its accesses have one", field="--term")
     if any(level.energy_per_hop_pj for level in case.hierarchy.levels):
         raise SpecError("no formula where hops cost energy: their number follows from the numbers", field="--term")
-    symbolic = _symbolic_case(case)
-    cost = hierarchy_cost(_counted(case, symbolic), case.hierarchy, case.options)
+    symbolic, traffic = _counted(case.problem, case.mapping, case.options)
+    cost = hierarchy_cost(traffic, case.hierarchy, case.options)
     # Energies as fractions: what multiplies out to 25 shall not print as 24.9999.
     exact = sympy.nsimplify(sympy.S(0) + getattr(cost, term), rational=True)
     return Formula(
@@ -207,12 +216,15 @@ def case_term(case: Case, term: str) -> Formula:
     )
 
 
-def _symbolic_case(case: Case) -> _SymbolicCase:
+def _symbolic_nest(problem: Problem, mapping: LoopMapping, spread_as_numbers: bool) -> _SymbolicNest:
     import sympy
 
-    loops = _loops(case.mapping.nodes)
-    numeric = _numeric_dims(case, loops)
-    nodes, dims = list(case.mapping.nodes), dict(case.problem.dims)
+    loops = _loops(mapping.nodes)
+    numeric = _numeric_dims(problem, mapping, loops)
+    if spread_as_numbers:
+        spread = [node.dim for node in mapping.nodes if isinstance(node, Loop) and node.is_spatial and node.bound > 1]
+        numeric |= dict.fromkeys(spread, "the instances along it are told apart")
+    nodes, dims = list(mapping.nodes), dict(problem.dims)
     symbols, letters, values = {}, {}, {}
     for dim, indices in loops.items():
         if dim in numeric:
@@ -224,12 +236,12 @@ def _symbolic_case(case: Case) -> _SymbolicCase:
             letter = dim if len(indices) == 1 else f"{dim}{number}"
             symbols[letter] = sympy.Symbol(f"{letter}_less_2", integer=True, nonnegative=True)
             values[letter] = loop.bound
-            letters[letter] = f"loop over {dim}{_KINDS[loop.kind]}, {_place(case.mapping.nodes, index)}"
+            letters[letter] = f"loop over {dim}{_KINDS[loop.kind]}, {_place(mapping.nodes, index)}"
             dims[dim] = dims[dim] * (symbols[letter] + 2)
             nodes[index] = replace(loop, bound=symbols[letter] + 2)
-    return _SymbolicCase(
-        problem=replace(case.problem, dims=dims),
-        mapping=replace(case.mapping, nodes=tuple(nodes)),
+    return _SymbolicNest(
+        problem=replace(problem, dims=dims),
+        mapping=replace(mapping, nodes=tuple(nodes)),
         symbols=symbols,
         letters=letters,
         values=values,
@@ -246,15 +258,15 @@ def _loops(nodes: Sequence[Node]) -> dict[str, list[int]]:
     return found
 
 
-def _numeric_dims(case: Case, loops: Mapping[str, Sequence[int]]) -> dict[str, str]:
+def _numeric_dims(problem: Problem, mapping: LoopMapping, loops: Mapping[str, Sequence[int]]) -> dict[str, str]:
     """Dimensions whose counts have no formula in their bounds, with the reason."""
     numeric = {
         dim: "its loops do not divide it evenly"
         for dim, indices in loops.items()
-        if math.prod(loop.bound for index in indices if isinstance(loop := case.mapping.nodes[index], Loop))
-        != case.problem.dims[dim]
+        if math.prod(loop.bound for index in indices if isinstance(loop := mapping.nodes[index], Loop))
+        != problem.dims[dim]
     }
-    for tensor in case.problem.tensors:
+    for tensor in problem.tensors:
         for rank in tensor.ranks:
             if rank.clip is not None:
                 numeric |= dict.fromkeys(rank.dims, f"positions of {tensor.name} are clipped")
@@ -267,11 +279,15 @@ def _place(nodes: Sequence[Node], index: int) -> str:
     return f"below {above[-1]}" if above else "outermost"
 
 
-def _counted(case: Case, symbolic: _SymbolicCase) -> Traffic:
-    try:
-        return count_traffic(symbolic.problem, symbolic.mapping, case.options)
-    except TypeError:  # SymPy: a comparison that symbols do not settle
-        raise SpecError("no formula under the options of this case: the count distinguishes numbers") from None
+def _counted(problem: Problem, mapping: LoopMapping, options: CountingOptions) -> tuple[_SymbolicNest, Traffic]:
+    """A mapping in symbols with its counts; dimensions over arrays are numbers where instances are told apart."""
+    for spread_as_numbers in (False, True):
+        symbolic = _symbolic_nest(problem, mapping, spread_as_numbers)
+        try:
+            return symbolic, count_traffic(symbolic.problem, symbolic.mapping, options)
+        except TypeError:  # symbols cannot be enumerated, nor every comparison of them settled
+            continue
+    raise SpecError("no formula under these counting options: the count distinguishes numbers")
 
 
 # -- dataflows ------------------------------------------------------------------------------------------------

@@ -33,7 +33,7 @@ from timeloop_py.nest.walk import (
     moves,
     of_dim,
 )
-from timeloop_py.numbers.operations import Number, is_plain, product
+from timeloop_py.numbers.operations import Number, is_equal, is_plain, product
 from timeloop_py.numbers.touched import positions_inside, shared_positions, touched_positions
 from timeloop_py.specs.errors import SpecError
 from timeloop_py.specs.problem import Rank, Tensor
@@ -253,7 +253,7 @@ class Interface:
         if self.keep_overlap:
             return here, kept_positions
         before_count = touched_positions(sizes_from, coefficients)
-        return here, kept_positions * (kept_positions == here) * (kept_positions == before_count)
+        return here, kept_positions * is_equal(kept_positions, here) * is_equal(kept_positions, before_count)
 
     # -- words ever held ------------------------------------------------------------------------------
 

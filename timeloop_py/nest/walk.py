@@ -15,7 +15,16 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import product as cartesian
 
-from timeloop_py.numbers.operations import Number, floor_divide, is_plain, is_positive, maximum, minimum, product
+from timeloop_py.numbers.operations import (
+    Number,
+    floor_divide,
+    is_plain,
+    is_positive,
+    is_symbolic,
+    maximum,
+    minimum,
+    product,
+)
 from timeloop_py.specs.mapping import Loop, LoopKind, Store
 from timeloop_py.specs.mapping import Mapping as LoopMapping
 from timeloop_py.specs.problem import Problem
@@ -195,6 +204,8 @@ def index_offsets(loops: Sequence[NestLoop]) -> Iterator[tuple[Number, Number]]:
 
 
 def _largest_bound(bound: Number) -> int:
+    if is_symbolic(bound):
+        raise TypeError("the iterations of a symbolic loop cannot be told apart")
     return int(bound) if is_plain(bound) else int(bound.max())
 
 

@@ -90,3 +90,14 @@ def is_positive(value: Number) -> Number:
     if is_plain(value):
         return int(value > 0)
     return np.asarray(value > 0).astype(np.int64)
+
+
+def is_equal(first: Number, second: Number) -> Number:
+    """1 where the numbers are the same, else 0."""
+    if is_symbolic(first, second):
+        import sympy
+
+        return sympy.Piecewise((1, sympy.Eq(first, second)), (0, True))
+    if is_plain(first, second):
+        return int(first == second)
+    return np.asarray(first == second).astype(np.int64)
