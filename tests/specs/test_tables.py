@@ -39,6 +39,7 @@ SCNN: dict[str, dict[str, float]] = {
     "link": {"width_bits": 24},
     "bus": {"width_bits": 16, "destinations": 64},
     "dram": {},
+    "index_unit": {"candidates": 256, "outputs": 16, "width_bits": 16},
     "pe_other": {},
 }
 
@@ -81,7 +82,7 @@ def test_area_entries_have_sources() -> None:
 # --- the scaling rule -------------------------------------------------------------------------------------------------
 
 #: (16 / node) * (0.8 / V)^2, by hand
-GATES_TO_16NM = {(45, 0.9): 0.280933, (45, 1.0): 0.227556, (40, 0.9): 0.316049}
+GATES_TO_16NM = {(45, 0.9): 0.280933, (45, 1.0): 0.227556, (40, 0.9): 0.316049, (65, 1.0): 0.157538}
 
 
 def test_values_are_published_ones_times_one_factor() -> None:

@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from timeloop_py.specs.array_dataflow import ArrayDataflow
 from timeloop_py.specs.dataflow import Core, Dataflow, TemplateStore, load_dataflow_section
 from timeloop_py.specs.errors import SpecError, nearest
 from timeloop_py.specs.files import Scalar, Section, Value, load_value
@@ -26,6 +27,9 @@ CORE_COMPONENTS: Mapping[Core, tuple[str, ...]] = {
     "cartesian_product": ("multiplier", "crossbar", "adder"),
     "dot_product": ("multiplier", "adder"),
 }
+
+#: components that every multiplier array has
+ARRAY_COMPONENTS = ("multiplier", "adder")
 
 
 @dataclass(frozen=True)
@@ -98,6 +102,9 @@ class Architecture:
     parameters: Parameters | None = None
     components: Mapping[str, Component] = field(default_factory=dict)
     dataflow: Dataflow | None = None
+    #: the dataflow of a multiplier array, and the sizes that its bounds name
+    array: ArrayDataflow | None = None
+    sizes: Mapping[str, int] = field(default_factory=dict)
     energy_table: str | None = None
     area_table: str | None = None
     hierarchy: Hierarchy | None = None
@@ -108,10 +115,21 @@ class Architecture:
     @property
     def is_accelerator(self) -> bool:
         """True where a dataflow lowers layers onto it."""
-        return self.dataflow is not None
+        return self.dataflow is not None or self.array is not None
+
+    @property
+    def dataflow_name(self) -> str:
+        """Name of the dataflow; SpecError where the architecture has none."""
+        return self.array.name if self.array is not None else self.require_accelerator()[1].name
 
     def require_accelerator(self) -> tuple[Parameters, Dataflow]:
-        """Parameters and dataflow; SpecError where the architecture has none."""
+        """Parameters and dataflow of a planar-tiled accelerator; SpecError where it is none."""
+        if self.array is not None:
+            raise SpecError(
+                f"the dataflow {self.array.name} is not a planar-tiled one, which is needed here",
+                path=self.path,
+                field="dataflow.name",
+            )
         if self.parameters is None or self.dataflow is None:
             raise SpecError(
                 "the architecture has no dataflow of its own: give a mapping, or search for one",
@@ -119,6 +137,12 @@ class Architecture:
                 field="dataflow",
             )
         return self.parameters, self.dataflow
+
+    def require_array(self) -> ArrayDataflow:
+        """The dataflow of a multiplier array; SpecError where the architecture has none."""
+        if self.array is None:
+            raise SpecError("the architecture is no multiplier array", path=self.path, field="dataflow.name")
+        return self.array
 
 
 def load_architecture(
@@ -156,18 +180,24 @@ def _extended(value: Value) -> Value:
 def parse_architecture(value: Value, name: str, path: str | None, digest: str = "") -> Architecture:
     """The architecture of a parsed file."""
     parameters_value = value.section().entries.get("parameters")
-    parameters: Parameters | None = None
     if parameters_value is not None:
         scalars = {
             key: entry.data
             for key, entry in parameters_value.section().entries.items()
             if isinstance(entry.data, (int, float))
         }
-        parameters = _parameters(parameters_value.section())
         value = with_parameters(value, scalars)
     section = value.section()
     section.value("parameters")
     dataflow_section = section.section("dataflow", None)
+    flow = None if dataflow_section is None else load_dataflow_section(dataflow_section)
+    array = flow if isinstance(flow, ArrayDataflow) else None
+    parameters: Parameters | None = None
+    sizes: dict[str, int] = {}
+    if parameters_value is not None and array is None:
+        parameters = _parameters(parameters_value.section())
+    elif parameters_value is not None:
+        sizes = {key: parameters_value.section().integer(key, minimum=0) for key in parameters_value.section()}
     levels = section.value("levels")
     architecture = Architecture(
         name=section.text("name", name).replace("-", "_"),
@@ -178,7 +208,9 @@ def parse_architecture(value: Value, name: str, path: str | None, digest: str = 
         digest=digest,
         parameters=parameters,
         components=_components(section.section("components", None)),
-        dataflow=None if dataflow_section is None else load_dataflow_section(dataflow_section),
+        dataflow=flow if isinstance(flow, Dataflow) else None,
+        array=array,
+        sizes=sizes,
         energy_table=section.text("energy_table", None),
         area_table=section.text("area_table", None),
         hierarchy=None if levels is None else parse_hierarchy(levels),
@@ -186,30 +218,56 @@ def parse_architecture(value: Value, name: str, path: str | None, digest: str = 
         constraints=section.value("constraints"),
     )
     section.finish()
-    if (architecture.dataflow is None) == (architecture.hierarchy is None):
+    if architecture.is_accelerator == (architecture.hierarchy is not None):
         raise section.error("expected either a dataflow with parameters and components, or levels of a hierarchy")
-    if architecture.dataflow is not None:
+    if architecture.is_accelerator:
         _check_accelerator(architecture, section)
     return architecture
 
 
 def _check_accelerator(architecture: Architecture, section: Section) -> None:
-    if architecture.parameters is None:
+    if architecture.parameters is None and not architecture.sizes:
         raise section.error("missing: a dataflow needs the sizes of the accelerator", "parameters")
     for key in ("energy_table", "area_table"):
         if getattr(architecture, key) is None:
             raise section.error("missing: expected the name of a table or a path", key)
-    assert architecture.dataflow is not None
-    template = architecture.dataflow.template
-    stored = {node.component for node in template.nodes if isinstance(node, TemplateStore)}
-    for component in (*CORE_COMPONENTS[template.core], *sorted(stored)):
+    for component in _needed_components(architecture):
         if component not in architecture.components:
             hint = nearest(component, architecture.components)
             raise section.error(
-                f"the dataflow {template.name} needs a component {component!r}: describe it"
+                f"the dataflow {architecture.dataflow_name} needs a component {component!r}: describe it"
                 f"{hint if 'did you mean' in hint else ''}",
                 "components",
             )
+    if architecture.array is not None:
+        _check_limits(architecture, architecture.array, section)
+
+
+def _needed_components(architecture: Architecture) -> tuple[str, ...]:
+    if architecture.array is not None:
+        flow = architecture.array
+        named = {*flow.compressed, *flow.networks, *flow.pointers, *flow.matched}
+        named |= {name for names in flow.gated.values() for name in names}
+        homes = {name for name in (flow.activations_in, flow.weights_in) if name is not None}
+        return (*ARRAY_COMPONENTS, *sorted(flow.template.components | named | homes))
+    assert architecture.dataflow is not None
+    template = architecture.dataflow.template
+    stored = {node.component for node in template.nodes if isinstance(node, TemplateStore)}
+    return (*CORE_COMPONENTS[template.core], *sorted(stored))
+
+
+def _check_limits(architecture: Architecture, flow: ArrayDataflow, section: Section) -> None:
+    """Every size and limit that the bounds of an array's dataflow name is there."""
+    for loop in flow.template.loops:
+        for name in loop.bound.names:
+            component = architecture.components.get(name)
+            held = component is not None and "capacity_bytes" in component.attributes
+            if name not in architecture.sizes and (loop.bound.kind == "size" or not held):
+                raise section.error(
+                    f"the dataflow {flow.name} needs {name!r}, a size"
+                    + ("" if loop.bound.kind == "size" else " or a component with a capacity"),
+                    "parameters",
+                )
 
 
 def _parameters(section: Section) -> Parameters:

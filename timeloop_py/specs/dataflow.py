@@ -8,8 +8,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal, cast
+from typing import Literal, cast, get_args
 
+from timeloop_py.specs.array_dataflow import (
+    ArrayDataflow,
+    ArrayTemplate,
+    load_array_section,
+    load_array_template,
+)
 from timeloop_py.specs.errors import nearest
 from timeloop_py.specs.files import Section, Value, load_section
 from timeloop_py.specs.library import folder
@@ -132,13 +138,15 @@ def dataflow_names() -> list[str]:
     return sorted(path.stem for path in (folder("arch_specs") / "dataflows").glob("*.yaml"))
 
 
-def load_dataflow_section(section: Section) -> Dataflow:
+def load_dataflow_section(section: Section) -> Dataflow | ArrayDataflow:
     """The ``dataflow:`` section of an architecture. SpecError names file, line and field of what is wrong."""
     default = Dataflow.__dataclass_fields__
     name = section.value("name")
     if name is None:
         raise section.error(f"missing: expected one of {', '.join(dataflow_names())}", "name")
     template = load_template(name)
+    if isinstance(template, ArrayTemplate):
+        return load_array_section(section, template)
     flow = Dataflow(
         template=template,
         tiling=section.choice("tiling", ("balanced", "ceil", "padded_ceil"), "balanced"),
@@ -159,22 +167,29 @@ def load_dataflow_section(section: Section) -> Dataflow:
     return flow
 
 
-def load_template(name: Value) -> Template:
+def load_template(name: Value) -> Template | ArrayTemplate:
     """The shipped dataflow of that name (a hyphen counts as an underscore, case does not matter)."""
     key = name.text().lower().replace("-", "_")
     path = folder("arch_specs") / "dataflows" / f"{key}.yaml"
     if key not in dataflow_names():
         raise name.error(f"unknown dataflow {name.text()!r}{nearest(key, dataflow_names())}")
-    section = load_section(path)
+    return parse_template(load_section(path), key)
+
+
+def parse_template(section: Section, name: str) -> Template | ArrayTemplate:
+    """The template of a dataflow's file. SpecError: file, line and field of what is wrong."""
+    basis = section.choice("basis", (*get_args(Basis), "layer"))
+    if basis == "layer":
+        return load_array_template(section, name)
     nodes = tuple(_node(item) for item in section.items("nest"))
     dims = {node.dim for node in nodes if isinstance(node, TemplateLoop)}
     tensors = section.section("tensors")
     ranks = tuple((tensor, tuple(_rank(item, dims) for item in tensors.items(tensor))) for tensor in TENSORS)
     tensors.finish()
     template = Template(
-        name=key,
+        name=name,
         description=section.text("description"),
-        basis=cast("Basis", section.choice("basis", ("input_centric", "output_centric"))),
+        basis=cast("Basis", basis),
         core=cast("Core", section.choice("core", ("cartesian_product", "dot_product"))),
         compressed=section.boolean("compressed"),
         nodes=nodes,

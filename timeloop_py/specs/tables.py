@@ -48,6 +48,8 @@ COMPONENT_CLASSES: Mapping[str, ComponentClass] = {
     "link": ComponentClass(("transfer",), ("width_bits",), {"pitch_mm": None}),
     "bus": ComponentClass(("broadcast",), ("width_bits", "destinations"), {"pitch_mm": None}),
     "dram": ComponentClass(("read", "write"), (), {"width_bits": 1.0}),
+    # picks `outputs` words that belong to the non-zeros of another operand out of `candidates`
+    "index_unit": ComponentClass(("match",), ("candidates", "outputs", "width_bits")),
     "pe_other": ComponentClass(),
 }
 EVENTS = tuple(f"{name}.{action}" for name, known in COMPONENT_CLASSES.items() for action in known.actions)
