@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -18,6 +19,7 @@ from timeloop_py.cli.options import (
     network_options,
     note,
     refuse_options,
+    require_kind,
     set_option,
 )
 
@@ -93,6 +95,8 @@ def _evaluate_cases(paths: Sequence[str], settings: Sequence[str], mapping: str 
     from timeloop_py.model.evaluate_case import evaluate_case
     from timeloop_py.specs.case import load_cases
 
+    for path in paths:
+        require_kind(Path(path), "case")
     cases = [_with_mapping(case, mapping) for path in paths for case in load_cases(path, settings)]
     click.echo(format_cases([evaluate_case(case) for case in cases], form), nl=False)
 

@@ -102,8 +102,12 @@ def command(
     )
     store = PartialStore(output, resume)
     jobs = sum(1 for _ in sweep.jobs())
-    with click.progressbar(length=jobs, label="Evaluating", file=sys.stderr) as bar:
-        result = run_sweep(sweep, _advance(bar), store, scheduler)
+    try:
+        with click.progressbar(length=jobs, label="Evaluating", file=sys.stderr) as bar:
+            result = run_sweep(sweep, _advance(bar), store, scheduler)
+    except SpecError:
+        store.withdraw()
+        raise
     # Resuming changes nothing in the result, so nothing in the record of it.
     ran = [argument for argument in command_line() if argument != "--resume"]
     written = write_results(output, sweep, result, ran, plots)

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import importlib
+import os
 import sys
 from typing import Any
 
 import click
 
 from timeloop_py import __version__
-from timeloop_py.cli.options import ARGUMENTS
-from timeloop_py.specs.errors import SpecError, nearest
+from timeloop_py.cli.options import ARGUMENTS, NearestGroup
+from timeloop_py.specs.errors import SpecError
 
 #: Command name: module, and the line that ``--help`` shows.
 COMMANDS = {
@@ -23,10 +24,12 @@ COMMANDS = {
 }
 
 BAD_INPUT = 2
+#: Set in the environment, it shows where an internal error happened.
+TRACEBACK = "TIMELOOP_PY_TRACEBACK"
 
 
-class CommandGroup(click.Group):
-    """Loads commands late; a :class:`SpecError` becomes one message and exit code 2."""
+class CommandGroup(NearestGroup):
+    """Loads commands late; a :class:`SpecError` becomes one message and exit code 2, a bug of ours one and code 1."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         ctx.meta[ARGUMENTS] = list(args)
@@ -42,13 +45,6 @@ class CommandGroup(click.Group):
         command: click.Command = module.command
         return command
 
-    def resolve_command(
-        self, ctx: click.Context, args: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
-        if args and args[0] not in COMMANDS and not args[0].startswith("-"):
-            raise click.UsageError(f"no command {args[0]!r}{nearest(args[0], COMMANDS)}", ctx)
-        return super().resolve_command(ctx, args)
-
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
             formatter.write_dl([(name, summary) for name, (_, summary) in COMMANDS.items()])
@@ -59,6 +55,12 @@ class CommandGroup(click.Group):
         except SpecError as error:
             click.echo(f"timeloop-py: error: {error}", err=True)
             sys.exit(BAD_INPUT)
+        except Exception as error:
+            if TRACEBACK in os.environ:
+                raise
+            text = f"{type(error).__name__}: {error}"
+            click.echo(f"timeloop-py: internal error, please report it ({TRACEBACK}=1 shows where): {text}", err=True)
+            sys.exit(1)
 
 
 @click.command(cls=CommandGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, Literal, TypeVar
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import click
 
-from timeloop_py.specs.errors import SpecError
+from timeloop_py.specs.errors import SpecError, nearest
+
+if TYPE_CHECKING:
+    from timeloop_py.specs.kinds import SpecKind
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -16,6 +20,18 @@ OutputFormat = Literal["table", "csv", "json"]
 FORMATS = click.Choice(["table", "csv", "json"])
 #: Where the group of commands leaves the arguments it was called with.
 ARGUMENTS = "timeloop_py.arguments"
+
+
+class NearestGroup(click.Group):
+    """A group of commands that answers a misspelt one with the nearest."""
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        known = self.list_commands(ctx)
+        if args and args[0] not in known and not args[0].startswith("-"):
+            raise click.UsageError(f"no command {args[0]!r}{nearest(args[0], known)}", ctx)
+        return super().resolve_command(ctx, args)
 
 
 def command_line() -> list[str]:
@@ -138,3 +154,19 @@ def one_point(density: str | None, weight: str | None, activation: str | None) -
     if len(points) > 1:
         raise SpecError("expected one density: several are a sweep, which is not shown", field="--density")
     return points[0]
+
+
+def require_kind(path: Path, *kinds: SpecKind) -> SpecKind:
+    """The kind of a spec file, one of some; SpecError where it is another."""
+    from timeloop_py.specs.files import load_value
+    from timeloop_py.specs.kinds import kind_of
+
+    kind = kind_of(load_value(path))
+    if kind not in kinds:
+        expected = " or ".join(_one(each) for each in kinds)
+        raise SpecError(f"expected {expected}, found {_one(kind)}", path=path)
+    return kind
+
+
+def _one(kind: str) -> str:
+    return f"{'an' if kind[0] in 'ae' else 'a'} {kind}"

@@ -9,12 +9,14 @@ import click
 
 from timeloop_py.cli.formula_output import FormulaFormat
 from timeloop_py.cli.options import (
+    NearestGroup,
     OutputFormat,
     chosen_networks,
     density_options,
     format_option,
     one_point,
     refuse_options,
+    require_kind,
     set_option,
 )
 from timeloop_py.specs.errors import SpecError
@@ -27,7 +29,7 @@ if TYPE_CHECKING:
 Variant = TypeVar("Variant")
 
 
-@click.group("show")
+@click.group("show", cls=NearestGroup)
 def command() -> None:
     """Print a spec, a loop nest, a formula, or the energy behind a number."""
 
@@ -180,11 +182,10 @@ def show_formula(
 
 
 def _is_case(design: str) -> bool:
-    from timeloop_py.specs.files import load_value
-    from timeloop_py.specs.kinds import kind_of
+    """Whether a name or path is that of a case; SpecError where it is a file of neither a case nor an architecture."""
     from timeloop_py.specs.library import is_path
 
-    return is_path(design) and kind_of(load_value(Path(design))) == "case"
+    return is_path(design) and require_kind(Path(design), "case", "architecture") == "case"
 
 
 def _architecture(name: str, settings: tuple[str, ...]) -> Architecture:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from timeloop_py.cli.options import OutputFormat, format_option
+from timeloop_py.cli.text_table import csv_text
 from timeloop_py.specs.errors import SpecError
 
 if TYPE_CHECKING:
@@ -33,13 +34,14 @@ def command(specs: tuple[str, ...], case: str | None, form: OutputFormat) -> Non
     reports = [_report(spec, case) for spec in specs]
     if form == "json":
         click.echo(json.dumps(reports[0] if len(reports) == 1 else reports, indent=2))
+    elif form == "csv":
+        flat = [report | {"error": report["error"] and report["error"]["text"]} for report in reports]
+        click.echo(csv_text(flat), nl=False)
     for report in reports:
         if report["error"] is not None:
             click.echo(f"timeloop-py: error: {report['error']['text']}", err=True)
         elif form == "table":
             click.echo(f"ok  {report['kind']}  {report['spec']}")
-        elif form == "csv":
-            click.echo(f"ok,{report['kind']},{report['spec']}")
     if any(report["error"] is not None for report in reports):
         sys.exit(BAD_INPUT)
 

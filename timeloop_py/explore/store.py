@@ -23,6 +23,7 @@ class PartialStore:
 
     def __init__(self, folder: Path, resume: bool) -> None:
         self.folder = folder / FOLDER
+        self._made = [path for path in (self.folder, folder, *folder.parents) if not path.exists()]
         if not resume:
             self.clear()
         check_writable(self.folder)
@@ -50,6 +51,14 @@ class PartialStore:
     def clear(self) -> None:
         """Forget everything."""
         shutil.rmtree(self.folder, ignore_errors=True)
+
+    def withdraw(self) -> None:
+        """Remove the folders that were made for the store where nothing came of it."""
+        for folder in self._made:
+            try:
+                folder.rmdir()
+            except OSError:  # something is stored
+                return
 
 
 def _typed(column: pd.Series) -> pd.Series:

@@ -164,11 +164,11 @@ def parse_densities(text: str, field: str) -> list[float]:
         try:
             numbers = [Decimal(bound.strip()) for bound in bounds]
         except InvalidOperation:
+            numbers = []
+        if len(numbers) not in (1, 3) or not all(number.is_finite() for number in numbers):
             raise SpecError(
                 f"expected a density like 0.5, a list 0.1,0.5,1.0 or a range 0.1:1.0:0.1, found {part!r}", field=field
-            ) from None
-        if len(numbers) not in (1, 3) or not all(number.is_finite() for number in numbers):
-            raise SpecError(f"expected first:last:step, found {part!r}", field=field)
+            )
         if len(numbers) == 1:
             found.append(float(numbers[0]))
             continue

@@ -32,13 +32,23 @@ class SpecError(ValueError):
         super().__init__(": ".join(parts))
 
 
+#: How many known names a message lists.
+MOST_NAMES = 12
+
+
 def nearest(name: str, known: Iterable[str]) -> str:
-    """A hint for a misspelt name: ``' (did you mean X?)'`` or the known names, ready to append."""
+    """A hint for a misspelt name: ``' (did you mean X?)'`` or the known names, ready to append.
+
+    Of many known names those that contain the given one stand first, and the last are not listed.
+    """
     options = list(known)
     match = difflib.get_close_matches(name.lower(), [option.lower() for option in options], n=1, cutoff=0.5)
     if match:
         original = next(option for option in options if option.lower() == match[0])
         return f" (did you mean {original!r}?)"
-    if options:
-        return f" (known: {', '.join(options)})"
-    return ""
+    if not options:
+        return ""
+    if len(options) > MOST_NAMES:
+        options = sorted(options, key=lambda option: name.lower() not in option.lower())
+    more = f" and {len(options) - MOST_NAMES} more" if len(options) > MOST_NAMES else ""
+    return f" (known: {', '.join(options[:MOST_NAMES])}{more})"

@@ -31,6 +31,8 @@ _WORDS: dict[str, Scalar] = {"true": True, "false": False, "null": None, "~": No
 #: spec, and would take the interpreter down.
 MAX_DEPTH = 100
 MAX_VALUES = 250_000
+#: The longest file that is read: a device would never end.
+MAX_BYTES = 64 << 20
 # Digits of the longest whole number; more are neither a size nor an energy, and Python takes too long over them.
 _MAX_DIGITS = 300
 
@@ -211,7 +213,11 @@ def _check_range(
 def read_text(path: Path) -> str:
     """The text of a file, or a :class:`SpecError` that says why it cannot be read."""
     try:
-        return path.read_text(encoding="utf-8")
+        with path.open("rb") as file:
+            content = file.read(MAX_BYTES + 1)
+        if len(content) > MAX_BYTES:
+            raise SpecError(f"larger than {MAX_BYTES >> 20} MB: no spec", path=path)
+        return content.decode("utf-8")
     except FileNotFoundError:
         raise SpecError("file not found", path=path) from None
     except IsADirectoryError:

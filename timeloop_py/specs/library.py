@@ -43,8 +43,9 @@ def find(kind: Kind, name_or_path: str | Path) -> Path:
     text = str(name_or_path)
     if is_path(name_or_path):
         path = Path(text).expanduser()
-        if not path.is_file():
-            raise SpecError(f"no such {_NOUNS[kind]} file", path=path)
+        if path.is_dir() or not path.exists():
+            found = ", but a folder" if path.is_dir() else ""
+            raise SpecError(f"no such {_NOUNS[kind]} file{found}", path=path)
         return path
     name = text.replace("-", "_")
     known = names(kind)
