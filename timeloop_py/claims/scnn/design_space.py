@@ -32,7 +32,11 @@ ALL = "all three"
 
 @dataclass(frozen=True)
 class Point:
-    """One design. Accumulator banks keep the entries of the paper's."""
+    """One design. Accumulator banks keep the entries of the paper's.
+
+    The weight FIFO grows with the output-channel group: it holds the ``Kc*R*S`` weights of a block while the
+    activation vectors go by, and the paper's 50 entries of four are just the 200 weights of a 5 x 5 filter at Kc 8.
+    """
 
     pe_grid: tuple[int, int]
     weights: int
@@ -49,8 +53,9 @@ class Point:
 
     def settings(self, base: Architecture) -> list[Setting]:
         """What it changes of SCNN."""
-        parameters = base.require_accelerator()[0]
+        parameters, flow = base.require_accelerator()
         products = self.weights * self.activations
+        longer = self.output_channel_group / flow.output_channel_group_max
         larger = parameters.processing_elements / (self.pe_grid[0] * self.pe_grid[1])
         return [
             ("name", self.name),
@@ -61,7 +66,7 @@ class Point:
             ("parameters.accumulator_banks", self.bank_factor * products),
             ("parameters.input_ram_bytes", round(parameters.input_ram_bytes * larger * self.ram_factor)),
             ("parameters.output_ram_bytes", round(parameters.output_ram_bytes * larger * self.ram_factor)),
-            ("parameters.weight_buffer_bytes", round(parameters.weight_buffer_bytes * larger)),
+            ("parameters.weight_buffer_bytes", round(parameters.weight_buffer_bytes * longer)),
             ("dataflow.output_channel_group_max", self.output_channel_group),
         ]
 

@@ -133,7 +133,6 @@ class Runs:
             ("parameters.accumulator_banks", base.accumulator_banks * larger),
             ("parameters.input_ram_bytes", base.input_ram_bytes * larger),
             ("parameters.output_ram_bytes", base.output_ram_bytes * larger),
-            ("parameters.weight_buffer_bytes", base.weight_buffer_bytes * larger),
         ]
         return self.design("scnn", settings)
 
