@@ -30,12 +30,11 @@ def format_architecture(architecture: Architecture, form: OutputFormat) -> str:
         "area_table": architecture.area_table,
     }
     if architecture.is_accelerator:
-        parameters, flow = architecture.require_accelerator()
         about["area_mm2"] = sum(row["area_mm2"] for row in rows)
-        about["parameters"] = dataclasses.asdict(parameters)
-        about["dataflow"] = {"name": flow.name} | {
-            field.name: getattr(flow, field.name) for field in dataclasses.fields(flow) if field.name != "template"
-        }
+        about["parameters"] = dict(architecture.sizes)
+        if architecture.parameters is not None:
+            about["parameters"] = dataclasses.asdict(architecture.parameters)
+        about["dataflow"] = {"name": architecture.dataflow_name} | _choices(architecture)
     part = "components" if architecture.is_accelerator else "levels"
     if form == "json":
         return json.dumps(about | {part: rows}, indent=2) + "\n"
@@ -50,6 +49,21 @@ def format_architecture(architecture: Architecture, form: OutputFormat) -> str:
     cells = [[_shown(_cell(row[name])) for name in heads] for row in rows]
     text = {index for index, name in enumerate(heads) if any(isinstance(_cell(row[name]), str) for row in rows)}
     return joined([*lines, "", part, *aligned([heads, *cells], left=text)])
+
+
+def _choices(architecture: Architecture) -> dict[str, Any]:
+    """What the dataflow section of an architecture says beside the name."""
+    flow = architecture.array or architecture.dataflow
+    assert flow is not None
+    named = [field.name for field in dataclasses.fields(flow) if field.name != "template"]
+    return {name: _plain(getattr(flow, name)) for name in named}
+
+
+def _plain(value: Any) -> Any:
+    """Mappings and tuples as JSON has them."""
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    return [_plain(item) for item in value] if isinstance(value, tuple | list) else value
 
 
 def _component_rows(architecture: Architecture) -> list[dict[str, Any]]:
@@ -156,15 +170,19 @@ def _layer_row(layer: Layer) -> dict[str, Any]:
 
 
 def _cell(value: Any) -> Any:
-    """One value; several as ``name=value`` with semicolons between them."""
+    """One value; several as ``name=value`` or values, with semicolons between them."""
     if isinstance(value, Mapping):
-        return ";".join(f"{name}={number_text(number, 4)}" for name, number in value.items() if number is not None)
+        return ";".join(f"{name}={_shown(item)}" for name, item in value.items() if item is not None)
     return value
 
 
 def _shown(value: Any) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
-    if value is None:
+    if value is None or value == {}:
         return "-"
+    if isinstance(value, Mapping):
+        return "; ".join(f"{name}: {_shown(item)}" for name, item in value.items())
+    if isinstance(value, list):
+        return " ".join(_shown(item) for item in value)
     return value if isinstance(value, str) else number_text(value, 4)

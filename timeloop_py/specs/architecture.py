@@ -181,12 +181,7 @@ def parse_architecture(value: Value, name: str, path: str | None, digest: str = 
     """The architecture of a parsed file."""
     parameters_value = value.section().entries.get("parameters")
     if parameters_value is not None:
-        scalars = {
-            key: entry.data
-            for key, entry in parameters_value.section().entries.items()
-            if isinstance(entry.data, (int, float))
-        }
-        value = with_parameters(value, scalars)
+        value = with_parameters(value, parameters_value.section().entries)
     section = value.section()
     section.value("parameters")
     dataflow_section = section.section("dataflow", None)

@@ -102,26 +102,28 @@ def merged(below: Value, above: Value) -> Value:
     return replace(above, data=Section(entries, section.path, section.line, section.field))
 
 
-def with_parameters(value: Value, parameters: Mapping[str, Scalar]) -> Value:
-    """A copy in which every text that is a parameter's name became its value.
+def with_parameters(value: Value, parameters: Mapping[str, Value]) -> Value:
+    """A copy in which every text that is a parameter's name became its value; errors stand at the parameter.
 
     ``{product: [a, b, 2]}`` becomes the product of its entries. Nothing else is computed.
     """
     data = value.data
     if isinstance(data, str) and data in parameters:
-        return replace(value, data=parameters[data])
+        return parameters[data]
     if isinstance(data, tuple):
         return replace(value, data=tuple(with_parameters(item, parameters) for item in data))
     if isinstance(data, Section):
         if list(data.entries) == ["product"]:
-            factors = with_parameters(data.entries["product"], parameters).items()
+            factors = data.entries["product"].items()
             return replace(value, data=prod(_factor(factor, parameters) for factor in factors))
         entries = {key: with_parameters(child, parameters) for key, child in data.entries.items()}
         return replace(value, data=Section(entries, data.path, data.line, data.field))
     return value
 
 
-def _factor(value: Value, parameters: Mapping[str, Scalar]) -> int:
+def _factor(value: Value, parameters: Mapping[str, Value]) -> int:
     if isinstance(value.data, str):
-        raise value.error(f"unknown parameter {value.data!r}{nearest(value.data, parameters)}")
+        if value.data not in parameters:
+            raise value.error(f"unknown parameter {value.data!r}{nearest(value.data, parameters)}")
+        value = parameters[value.data]
     return value.integer(minimum=1)
