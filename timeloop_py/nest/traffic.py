@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import product as cartesian
+from typing import Protocol
 
 from timeloop_py.nest.interface import Copies, Interface
 from timeloop_py.nest.sharing import words_sent
@@ -138,6 +139,82 @@ def _largest_clipped(nest: Nest, rank: Rank, clip: tuple[int, int], depth: int) 
     )
 
 
+class Words(Protocol):
+    """Words of a tensor that cross into its tiles at a level, however they were counted: see :class:`Interface`."""
+
+    def arriving(self, copies: Copies) -> Number: ...
+
+    def visited(self, copies: Copies) -> Number: ...
+
+
+@dataclass(frozen=True)
+class Held:
+    """A tensor at a level: the words of its tile, and how many instances hold one."""
+
+    level: str
+    tensor: str
+    tile_words: Number
+    instances: Number
+
+
+def input_row(held: Held, own: Words | None, reads: Number, links: Number = 0) -> TensorTraffic:
+    """Accesses of an operand. ``own`` words fill its tiles (None: its home), ``reads`` are sent on from them."""
+    return TensorTraffic(
+        level=held.level,
+        tensor=held.tensor,
+        tile_words=held.tile_words,
+        instances=held.instances,
+        fills=0 if own is None else own.arriving(Copies.ALL),
+        reads=reads,
+        updates=0,
+        temporal_reductions=0,
+        link_transfers=links,
+        sent_down=reads,
+        drained=0,
+    )
+
+
+def output_row(
+    held: Held, own: Words, is_home: bool, updates: Number, child: Words | None, options: CountingOptions
+) -> TensorTraffic:
+    """Accesses of the output. ``updates`` come up from the tiles of ``child`` (None: from compute)."""
+    fresh = own.visited(Copies.ALL)
+    fetch_first = not options.elide_first_read and not options.parent_accumulates
+
+    fills: Number = 0
+    drained: Number = 0
+    if not is_home:
+        drained = own.arriving(Copies.ALL)
+        copies = Copies.ALL if options.refill == "every_copy" else Copies.DISTINCT
+        fills = own.arriving(copies) - (0 if fetch_first else own.visited(copies))
+
+    if child is None or options.parent_accumulates:
+        reads = updates - (fresh if options.elide_first_read else 0)
+    else:
+        reads = updates - (0 if fetch_first else child.visited(Copies.DISTINCT))
+    sent_down = 0 if child is None else reads
+    if options.charge_drain_read:
+        reads = reads + drained
+    return TensorTraffic(
+        level=held.level,
+        tensor=held.tensor,
+        tile_words=held.tile_words,
+        instances=held.instances,
+        fills=fills,
+        reads=reads,
+        updates=updates,
+        temporal_reductions=updates - fresh,
+        link_transfers=0,
+        sent_down=sent_down,
+        drained=drained,
+    )
+
+
+def _held(nest: Nest, tensor: Tensor, store: NestStore) -> Held:
+    instances = product(loop.bound for loop in nest.spatial(0, store.depth))
+    return Held(store.level, tensor.name, tile_words(nest, tensor, store.depth), instances)
+
+
 def _input_row(
     nest: Nest,
     tensor: Tensor,
@@ -147,13 +224,12 @@ def _input_row(
     options: CountingOptions,
 ) -> TensorTraffic:
     keep = options.halo_reuse == "one_tile"
-    fills: Number = 0
+    own: Interface | None = None
     links: Number = 0
     if above is not None:
-        arrivals = Interface(nest, tensor, store.depth, above.depth, keep)
-        fills = arrivals.arriving(Copies.ALL)
+        own = Interface(nest, tensor, store.depth, above.depth, keep)
         if _links(nest, tensor, above, options):
-            links = words_sent(arrivals, options.share_halos, True).forwarded
+            links = words_sent(own, options.share_halos, True).forwarded
     if below is None:
         reads = Interface(nest, tensor, len(nest.loops), store.depth).streamed()
     else:
@@ -163,19 +239,7 @@ def _input_row(
             reads = words_sent(sent, options.share_halos, forwards).read
         else:
             reads = sent.arriving(Copies.DISTINCT)
-    return TensorTraffic(
-        level=store.level,
-        tensor=tensor.name,
-        tile_words=tile_words(nest, tensor, store.depth),
-        instances=product(loop.bound for loop in nest.spatial(0, store.depth)),
-        fills=fills,
-        reads=reads,
-        updates=0,
-        temporal_reductions=0,
-        link_transfers=links,
-        sent_down=reads,
-        drained=0,
-    )
+    return input_row(_held(nest, tensor, store), own, reads, links)
 
 
 def _links(nest: Nest, tensor: Tensor, parent: NestStore, options: CountingOptions) -> bool:
@@ -191,41 +255,11 @@ def _output_row(
     options: CountingOptions,
 ) -> TensorTraffic:
     keep = options.halo_reuse == "one_tile"
-    own = Interface(nest, tensor, store.depth, above.depth if above is not None else store.depth, keep)
-    fresh = own.visited(Copies.ALL)
-    fetch_first = not options.elide_first_read and not options.parent_accumulates
-
-    fills: Number = 0
-    drained: Number = 0
-    if above is not None:
-        drained = own.arriving(Copies.ALL)
-        copies = Copies.ALL if options.refill == "every_copy" else Copies.DISTINCT
-        fills = own.arriving(copies) - (0 if fetch_first else own.visited(copies))
-
-    sent_down: Number = 0
+    own = Interface(nest, tensor, store.depth, store.depth if above is None else above.depth, keep)
+    child: Interface | None = None
     if below is None:
         updates = Interface(nest, tensor, len(nest.loops), store.depth).streamed()
-        reads = updates - (fresh if options.elide_first_read else 0)
     else:
         child = Interface(nest, tensor, below.depth, store.depth, keep)
         updates = child.arriving(Copies.DISTINCT)
-        if options.parent_accumulates:
-            reads = updates - (fresh if options.elide_first_read else 0)
-        else:
-            reads = updates - (0 if fetch_first else child.visited(Copies.DISTINCT))
-        sent_down = reads
-    if options.charge_drain_read:
-        reads = reads + drained
-    return TensorTraffic(
-        level=store.level,
-        tensor=tensor.name,
-        tile_words=tile_words(nest, tensor, store.depth),
-        instances=product(loop.bound for loop in nest.spatial(0, store.depth)),
-        fills=fills,
-        reads=reads,
-        updates=updates,
-        temporal_reductions=updates - fresh,
-        link_transfers=0,
-        sent_down=sent_down,
-        drained=drained,
-    )
+    return output_row(_held(nest, tensor, store), own, above is None, updates, child, options)
