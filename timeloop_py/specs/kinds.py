@@ -22,6 +22,8 @@ _KEYS: dict[SpecKind, tuple[str, ...]] = {
     "energy table": ("entries", "node_nm", "voltage_v", "energy_unit", "stated_zeros"),
     "architecture": ("levels", "dataflow", "components", "parameters", "energy_table", "area_table", "extends"),
 }
+#: keys that every kind may have
+_COMMON = ("name", "description", "source", "note")
 
 
 def kind_of(value: Value) -> SpecKind:
@@ -32,7 +34,8 @@ def kind_of(value: Value) -> SpecKind:
     counts = {kind: sum(key in section.entries for key in keys) for kind, keys in _KEYS.items()}
     best = max(counts, key=lambda kind: counts[kind])
     if counts[best] == 0:
-        hints = [(key, nearest(key, [known for keys in _KEYS.values() for known in keys])) for key in section]
+        telling = [key for key in section if key not in _COMMON]
+        hints = [(key, nearest(key, [known for keys in _KEYS.values() for known in keys])) for key in telling]
         close = next((f": {key!r}{hint}" for key, hint in hints if "did you mean" in hint), "")
         raise section.error(f"no key tells what kind of spec this is{close}")
     return "area table" if best == "energy table" and _prices_areas(section) else best
