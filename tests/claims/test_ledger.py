@@ -87,6 +87,12 @@ def test_frame_and_objects_say_the_same() -> None:
     }  # fmt: skip
 
 
+def test_what_is_not_a_number_misses_and_is_null() -> None:
+    finding = Finding(claim(0.6), Measured(float("nan")))
+    assert finding.verdict == "miss"
+    assert (to_objects([finding])[0]["ours"], to_objects([finding])[0]["difference"]) == (None, None)
+
+
 def test_counts_keep_fitted_and_predicted_apart() -> None:
     findings = [
         Finding(claim(1.0), Measured(1.0)),

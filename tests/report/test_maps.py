@@ -54,6 +54,11 @@ def test_the_line_stands_where_the_gain_is_one() -> None:
     assert np.ptp(crossing[0][:, 1]) == pytest.approx(0.9)
 
 
+def test_no_line_where_one_design_always_wins() -> None:
+    figure = density_planes([Plane(plane(lambda w, a: 1.5 + 0.2 * w), "gain", "one")], label="Gain")
+    assert len(figure.axes[0].collections) == 1  # the bands alone: no edge of them lies in the plane either
+
+
 def test_bands_get_lighter_towards_a_larger_gain() -> None:
     figure = density_planes([Plane(plane(lambda w, a: 1.0), "gain", "one")], label="Gain")
     handles = figure.legends[0].get_patches()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -199,7 +200,10 @@ def to_objects(findings: Sequence[Finding]) -> list[dict[str, object]]:
 
 
 def _plain(value: Value) -> object:
-    return list(value) if isinstance(value, tuple) else value
+    """The value in JSON: a list for several numbers, null for what is not a number."""
+    if isinstance(value, tuple):
+        return [_plain(one) for one in value]
+    return None if math.isnan(value) else value
 
 
 def count_verdicts(findings: Sequence[Finding]) -> str:

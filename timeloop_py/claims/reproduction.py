@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 #: Columns of the ledger in print.
-_PRINTED = ["id", "quantity", "paper", "ours", "difference", "tolerance", "verdict", "kind"]
+_PRINTED = ["id", "where", "paper", "ours", "difference", "tolerance", "verdict", "kind"]
 
 
 def write_reproduction(

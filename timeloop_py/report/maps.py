@@ -119,8 +119,10 @@ def _draw_plane(ax: Axes, plane: Plane) -> None:
     gains = table.to_numpy(dtype=float)
     bounds = [min(gains.min() * 0.99, _EDGES[0] / 2), *_EDGES, max(gains.max() * 1.01, _EDGES[-1] * 2)]
     ax.contourf(x, y, gains, levels=bounds, colors=_BANDS)
-    ax.contour(x, y, gains, levels=[edge for edge in _EDGES if edge != 1], colors="#444444", linewidths=0.4)
-    ax.contour(x, y, gains, levels=[1.0], colors="black", linewidths=1.6)
+    for edge in _EDGES:
+        if gains.min() < edge < gains.max():
+            color, width = ("black", 1.6) if edge == 1 else ("#444444", 0.4)
+            ax.contour(x, y, gains, levels=[edge], colors=color, linewidths=width)
     if plane.frontier is not None:
         ax.plot(
             plane.frontier["weight_density"],

@@ -24,7 +24,7 @@ ASPECTS = (0.25, 0.5, 1.0, 2.0, 4.0)
 BANK_FACTORS = (1, 2, 4)
 #: Activation RAM of the chip over the paper's 1.2 MB (data and indices).
 RAM_FACTORS = (0.5, 1.0, 2.0)
-OUTPUT_CHANNEL_GROUPS = (8, 16, 32, 64)
+OUTPUT_CHANNEL_GROUPS = (8, 16, 32)
 #: Designs evaluated in one go: enough for NumPy, few enough for memory.
 _AT_ONCE = 40
 ALL = "all three"
