@@ -147,6 +147,13 @@ def activation_traffic(
             for architecture, layer, *densities in zip(architectures, layers, activation, output, strict=True)
         ]
     )
+    return traffic_of_fits(fits, architectures, networks, layers)
+
+
+def traffic_of_fits(
+    fits: Booleans, architectures: Sequence[Architecture], networks: Sequence[Network], layers: Sequence[Layer]
+) -> ActivationTraffic:
+    """What units move over DRAM, given which of them keep their activations on the chip: (units, points)."""
     tiled = np.where(fits, 0.0, 1.0)
     input_share, output_share = tiled.copy(), tiled.copy()
     places = {

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from timeloop_py.model.area import area_mm2
+from timeloop_py.model.array_capacity import ArrayUnit
+from timeloop_py.model.arrays import evaluate_arrays
 from timeloop_py.model.batch import Array, Densities
 from timeloop_py.model.capacity import activation_traffic
 from timeloop_py.model.planar import SLOTS, PlanarResult, evaluate_planar
@@ -44,10 +46,16 @@ class Evaluation:
     """
 
     def __init__(
-        self, units: Sequence[Unit], densities: Densities, parts: Sequence[tuple[Sequence[int], PlanarResult]]
+        self,
+        units: Sequence[Unit],
+        densities: Densities,
+        parts: Sequence[tuple[Sequence[int], PlanarResult]],
+        notes: Mapping[int, str] | None = None,
     ) -> None:
         self.units = tuple(units)
         self.densities = densities
+        #: by unit, why it has no numbers
+        self.notes = dict(notes or {})
         self._parts = tuple(parts)
 
     def _gather(self, name: str) -> Any:
@@ -142,7 +150,7 @@ class Evaluation:
             "architecture": repeated([unit.architecture.name for unit in self.units]),
             "network": repeated([unit.network.name for unit in self.units]),
             "layer": repeated([unit.layer.name for unit in self.units]),
-            "dataflow": repeated([unit.architecture.require_accelerator()[1].name for unit in self.units]),
+            "dataflow": repeated([unit.architecture.dataflow_name for unit in self.units]),
             "weight_density": self.densities.weight.ravel(),
             "activation_density": self.densities.activation.ravel(),
         }
@@ -171,6 +179,9 @@ class Evaluation:
         }
         total = sum(self.slots.values())
         columns |= {f"{name}_share": values / total for name, values in self.slots.items()}
+        if self.notes:
+            texts = [self.notes.get(row, "") for row in range(len(self.units))]
+            columns["note"] = np.broadcast_to(np.array(texts, dtype=object)[:, None], cycles.shape)
         return pd.DataFrame({name: np.ravel(values) for name, values in columns.items()})
 
     def accesses_frame(self) -> pd.DataFrame:
@@ -237,8 +248,15 @@ class Evaluation:
         table["edp_pj_cycles"] = table["energy_pj"] * table["cycles"]
         table["layers"] = groups.size()
         table["layers_off_chip"] = groups["fits_on_chip"].apply(lambda fits: int((~fits.astype(bool)).sum()))
+        if self.notes:
+            left_out = groups["note"].apply(lambda notes: int((notes != "").sum()))
+            table["layers"] -= left_out
+            table["layers_off_chip"] -= left_out
+            table["layers_left_out"] = left_out
+            table["note"] = groups["note"].max()
         order = ["weight_density", "activation_density", "layers", *summed, "area_mm2", "edp_pj_cycles"]
         order += ["utilization", "layers_off_chip", *shares]
+        order += ["layers_left_out", "note"] if self.notes else []
         result = table.reset_index()[["architecture", "network", "dataflow", *order]]
         return pd.DataFrame(result)
 
@@ -295,27 +313,45 @@ def evaluate_units(units: Sequence[Unit], points: Sequence[Point] = (OWN_DENSITI
     for unit in units:
         name = unit.architecture.energy_table or ""
         if name not in tables:
-            unit.architecture.require_accelerator()
+            if unit.architecture.array is None:
+                unit.architecture.require_accelerator()
             tables[name] = load_energy_table(name)
+    planar = [row for row, unit in enumerate(units) if unit.architecture.array is None]
+    arrays = [row for row, unit in enumerate(units) if unit.architecture.array is not None]
+    parts = _planar_parts(units, planar, densities, tables)
+    notes: dict[int, str] = {}
+    if arrays:
+        chosen = [ArrayUnit(units[row].architecture, units[row].network, units[row].layer) for row in arrays]
+        found, refused = evaluate_arrays(chosen, densities.rows(arrays), tables)
+        parts += [([arrays[row] for row in rows], result) for rows, result in found]
+        notes = {arrays[row]: reason for row, reason in refused.items()}
+    return Evaluation(units, densities, parts, notes)
+
+
+def _planar_parts(
+    units: Sequence[Unit], planar: Sequence[int], densities: Densities, tables: Mapping[str, EnergyTable]
+) -> list[tuple[list[int], PlanarResult]]:
+    if not planar:
+        return []
+    own = densities.rows(planar)
     activations = activation_traffic(
-        [unit.architecture for unit in units],
-        [unit.network for unit in units],
-        [unit.layer for unit in units],
-        densities.activation,
-        densities.output,
+        [units[row].architecture for row in planar],
+        [units[row].network for row in planar],
+        [units[row].layer for row in planar],
+        own.activation,
+        own.output,
     )
     parts = []
-    for rows in _same_dataflow(units):
-        chosen = [units[row] for row in rows]
+    for rows in _same_dataflow([units[row] for row in planar]):
         result = evaluate_planar(
-            [unit.architecture for unit in chosen],
-            [unit.layer for unit in chosen],
-            densities.rows(rows),
+            [units[planar[row]].architecture for row in rows],
+            [units[planar[row]].layer for row in rows],
+            own.rows(rows),
             activations.rows(rows),
             tables,
         )
-        parts.append((rows, result))
-    return Evaluation(units, densities, parts)
+        parts.append(([planar[row] for row in rows], result))
+    return parts
 
 
 def _densities(units: Sequence[Unit], points: Sequence[Point]) -> Densities:
