@@ -37,7 +37,7 @@ def modelled(case):
     groups = number["kc_groups"]
     return (
         groups * float(np.sum(steps.mean * counts)),
-        groups * float(barrier.per_group(steps, counts)),
+        groups * float(barrier.per_group(number["C"], weights, sizes, counts, activations, 4)),
         groups * float(barrier.per_channel(number["C"], weights, sizes, counts, activations, 4)),
     )
 
@@ -102,9 +102,12 @@ def test_barriers_over_sampled_pes(zeros):
     weights = weight_vectors(block, zeros, 4)
     moments = group_steps(C, weights, activation_vectors(sizes, zeros, 4))
     slowest = steps.sum(axis=1).max(axis=1)
-    # 0.5% for the normal approximation, and five standard errors of the sample.
-    tolerance = 0.005 * slowest.mean() + 5 * slowest.std() / np.sqrt(slowest.size)
-    assert barrier.per_group(moments, counts) == pytest.approx(slowest.mean(), abs=tolerance)
+    error = 5 * slowest.std() / np.sqrt(slowest.size)
+    exact = barrier.per_group(C, weights, sizes, counts, zeros, 4)
+    assert exact == pytest.approx(slowest.mean(), abs=error)
+    # 0.5% for the normal approximation.
+    normal = barrier.per_group_of_parities(moments, counts)
+    assert normal == pytest.approx(slowest.mean(), abs=0.005 * slowest.mean() + error)
     each = steps.max(axis=2).sum(axis=1)
     expected = barrier.per_channel(C, weights, sizes, counts, zeros, 4)
     assert expected == pytest.approx(each.mean(), abs=5 * each.std() / np.sqrt(each.size))
@@ -125,7 +128,7 @@ def test_parities_of_a_stride_add_up():
         sampled_each = sampled_each + steps.max(axis=2).sum(axis=1)
         each += barrier.per_channel(C, weights, sizes, counts, zeros, 4)
     slowest = sampled.max(axis=1)
-    assert barrier.per_group(moments, counts) == pytest.approx(slowest.mean(), rel=0.01)
+    assert barrier.per_group_of_parities(moments, counts) == pytest.approx(slowest.mean(), rel=0.01)
     assert each == pytest.approx(sampled_each.mean(), rel=0.01)
 
 
@@ -142,10 +145,10 @@ def test_more_barriers_never_cost_fewer_steps(C, block, classes, dw, da):
     activations = Bernoulli(da)
     weights = weight_vectors(block, Bernoulli(dw), 4)
     steps = group_steps(C, weights, activation_vectors(sizes, activations, 4))
-    none, group = barrier.without(steps, counts), barrier.per_group(steps, counts)
+    none, group = barrier.without(steps, counts), barrier.per_group(C, weights, sizes, counts, activations, 4)
     channel = barrier.per_channel(C, weights, sizes, counts, activations, 4)
     assert none <= group * (1 + 1e-9) + 1e-9
-    assert none <= channel * (1 + 1e-9) + 1e-9
+    assert group <= channel * (1 + 1e-9) + 1e-9
 
 
 @given(st.integers(1, 64), st.integers(1, 100), st.lists(st.integers(0, 40), min_size=1, max_size=4))
@@ -155,7 +158,8 @@ def test_dense_pes_wait_for_the_largest_tile_only(C, block, sizes):
     steps = group_steps(C, weights, activation_vectors(np.array(sizes), dense, 4))
     expected = C * -(-block // 4) * -(-max(sizes) // 4)
     assert barrier.without(steps, counts) == expected
-    assert barrier.per_group(steps, counts) == expected
+    assert barrier.per_group_of_parities(steps, counts) == expected
+    assert barrier.per_group(C, weights, np.array(sizes), counts, dense, 4) == pytest.approx(expected, rel=1e-12)
     assert barrier.per_channel(C, weights, np.array(sizes), counts, dense, 4) == expected
 
 
@@ -164,7 +168,8 @@ def test_even_and_shared_zeros_make_nobody_wait():
     for zeros in (Fixed(0.5), WholeChannel(0.5)):
         weights = weight_vectors(72, zeros, 4)
         steps = group_steps(64, weights, activation_vectors(sizes, zeros, 4))
-        assert barrier.per_group(steps, counts) == pytest.approx(barrier.without(steps, counts))
+        slowest = barrier.per_group(64, weights, sizes, counts, zeros, 4)
+        assert slowest == pytest.approx(barrier.without(steps, counts))
         assert barrier.per_channel(64, weights, sizes, counts, zeros, 4) == pytest.approx(steps.mean[0])
 
 
@@ -176,11 +181,14 @@ def test_axes_and_batches():
     zeros = Bernoulli(density)
     # Axes: layers, classes, densities.
     steps = group_steps(32, weights, activation_vectors(sizes[:, :, None], zeros, 4))
-    table = barrier.per_group(steps, counts[:, :, None], axis=1)
+    table = barrier.per_group(32, weights, sizes[:, :, None], counts[:, :, None], zeros, 4, axis=1)
     each = barrier.per_channel(32, weights, sizes[:, :, None], counts[:, :, None], zeros, 4, axis=1)
     assert table.shape == each.shape == (5, 2)
     alone = group_steps(32, weight_vectors(72, Bernoulli(0.6), 4), activation_vectors(sizes[3], Bernoulli(0.6), 4))
-    assert table[3, 1] == pytest.approx(float(barrier.per_group(alone, counts[3])))
+    heavy = weight_vectors(72, Bernoulli(0.6), 4)
+    assert table[3, 1] == pytest.approx(float(barrier.per_group(32, heavy, sizes[3], counts[3], Bernoulli(0.6), 4)))
+    normal = barrier.per_group_of_parities(steps, counts[:, :, None], axis=1)
+    assert normal[3, 1] == pytest.approx(float(barrier.per_group_of_parities(alone, counts[3])))
     assert barrier.without(steps, counts[:, :, None], axis=1)[3, 1] == pytest.approx(
         float(barrier.without(alone, counts[3]))
     )
@@ -199,7 +207,11 @@ def test_formulas():
     number_w = weight_vectors(72, Bernoulli(0.2), 4)
     numbers = group_steps(256, number_w, activation_vectors(np.array(sizes), Bernoulli(0.2), 4))
     pairs = [
-        (barrier.per_group(steps, counts), barrier.per_group(numbers, counts)),
+        (
+            barrier.per_group(C, weights, sizes, counts, Bernoulli(p), 4),
+            barrier.per_group(256, number_w, sizes, counts, Bernoulli(0.2), 4),
+        ),
+        (barrier.per_group_of_parities(steps, counts), barrier.per_group_of_parities(numbers, counts)),
         (
             barrier.per_channel(C, weights, sizes, counts, Bernoulli(p), 4),
             barrier.per_channel(256, number_w, sizes, counts, Bernoulli(0.2), 4),

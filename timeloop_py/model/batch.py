@@ -104,6 +104,30 @@ class Batch:
         return self.group_count * self.group_passes * groups
 
     @cached_property
+    def groups_before(self) -> tuple[tuple[Integers, Array], ...]:
+        """Output channels of the group before each one, two possibilities as (channels, share of the groups).
+
+        The groups of a pass run one after the other, the short one last; before the first comes the last of the pass
+        before it, taken to be of the same size.
+        """
+        likely, first_channels, first_share = [], [], []
+        for lowered in self.lowered:
+            for _ in lowered.passes:
+                for size, (channels, count) in enumerate(lowered.groups):
+                    is_full, (others, _) = size == 0, lowered.groups[-1]
+                    likely.append(channels if is_full else lowered.groups[0][0])
+                    first_channels.append(others)
+                    first_share.append(1 / count if is_full else 0.0)
+        share = np.array(first_share)
+        return (np.array(likely), 1 - share), (np.array(first_channels), share)
+
+    @cached_property
+    def drain_rates(self) -> Array:
+        """Words a PE drains from its accumulators in a cycle, per group."""
+        rates = [one.require_accelerator()[1].drain_words_per_cycle for one in self.architectures]
+        return np.array(rates)[self.unit_of_group]
+
+    @cached_property
     def positions(self) -> Integers:
         """Positions of all PEs per block row."""
         counts: Integers = (self.class_sizes * self.class_counts[self.group_of_block]).sum(axis=1)

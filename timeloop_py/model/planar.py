@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from timeloop_py.model.batch import Array, Batch, Densities, Integers
+from timeloop_py.model.batch import Array, Batch, Densities
 from timeloop_py.model.capacity import ActivationTraffic
 from timeloop_py.model.planar_accesses import Event, PlanarAccesses, Products
 from timeloop_py.model.planar_cycles import ComputeTime, compute_time, drain_cycles
@@ -15,15 +15,17 @@ from timeloop_py.specs.architecture import Architecture
 from timeloop_py.specs.layer import Layer
 from timeloop_py.specs.tables import EnergyTable
 
-#: What becomes of a multiplier slot (one multiplier in one cycle).
+#: What becomes of a multiplier slot (one multiplier in one cycle). ``drain``: waiting for the other half of the
+#: accumulators, ``memory``: for any other component with a stated rate.
 SLOTS = (
     "useful",
     "out_of_range",
     "zero_operands",
     "fragmentation",
-    "barrier",
     "bank_stalls",
     "overhead",
+    "drain",
+    "barrier",
     "memory",
     "idle_pes",
 )
@@ -92,11 +94,15 @@ def evaluate_planar(
     events = list(accesses.events())
 
     repeats = batch.group_repeats[:, None]
-    resources = {"multipliers": time.cycles * repeats, **_resource_cycles(batch, events, repeats)}
-    stacked = np.stack([np.broadcast_to(value, (len(repeats), shape[1])) for value in resources.values()])
-    group_cycles = stacked.max(axis=0)
+    resources = _resource_cycles(batch, events, time)
+    stacked = np.stack([np.broadcast_to(value * repeats, (len(repeats), shape[1])) for value in resources.values()])
+    # A drain and the compute time that hides it are both random: their maximum lasts longer than either mean.
+    group_cycles = np.maximum((time.cycles + time.draining) * repeats, stacked.max(axis=0))
     cycles = batch.sum_groups(group_cycles)
-    per_resource = np.stack([batch.sum_groups(np.where(value == group_cycles, value, 0.0)) for value in stacked])
+    longest = stacked.argmax(axis=0)
+    per_resource = np.stack(
+        [batch.sum_groups(np.where(longest == index, group_cycles, 0.0)) for index in range(len(stacked))]
+    )
     binding = np.array(list(resources))[np.argmax(per_resource, axis=0)]
 
     products = accesses.products
@@ -120,20 +126,20 @@ def evaluate_planar(
     )
 
 
-def _resource_cycles(batch: Batch, events: Sequence[Event], repeats: Integers) -> dict[str, Array]:
-    """Cycles that drains and every component with a stated rate would take alone, per group, over its repeats."""
-    drain_rates = np.array(
-        [architecture.require_accelerator()[1].drain_words_per_cycle for architecture in batch.architectures]
+def _resource_cycles(batch: Batch, events: Sequence[Event], time: ComputeTime) -> dict[str, Array]:
+    """Cycles that multipliers, drains and every component with a stated rate would take alone, per group."""
+    drain = sum(
+        share * np.asarray(drain_cycles(channels, batch.group_output_tile, batch.drain_rates))
+        for channels, share in batch.groups_before
     )
-    drain = drain_cycles(batch.group_channels, batch.group_output_tile, drain_rates[batch.unit_of_group])
-    resources: dict[str, Array] = {"accumulator_drain": drain[:, None] * repeats}
+    resources = {"multipliers": time.cycles, "accumulator_drain": np.asarray(drain)[:, None]}
     for event in events:
         parts = [architecture.components[event.component] for architecture in batch.architectures]
         if all(part.events_per_cycle is None for part in parts):
             continue
         rates = np.array([part.count * (part.events_per_cycle or np.inf) for part in parts])
         busy = batch.sum_blocks(event.counts / rates[batch.unit_of_block][:, None])
-        resources[event.component] = resources.get(event.component, np.zeros(1)) + busy
+        resources[event.component] = resources.get(event.component, np.zeros(1)) + busy / batch.group_repeats[:, None]
     return resources
 
 
@@ -155,10 +161,11 @@ def _slots(batch: Batch, time: ComputeTime, group_cycles: Array, products: Produ
         "out_of_range": nonzero - useful,
         "zero_operands": issued - nonzero,
         "fragmentation": per_unit(time.steps * repeats) - issued,
-        "barrier": per_unit((time.slowest * busy - time.steps) * repeats),
         "bank_stalls": per_unit(time.stalls * busy * repeats),
         "overhead": per_unit(time.overhead * busy * repeats),
-        "memory": per_unit((group_cycles - time.cycles * repeats) * busy),
+        "drain": per_unit(time.draining * busy * repeats),
+        "barrier": per_unit((time.slowest * busy - time.steps) * repeats),
+        "memory": per_unit((group_cycles - (time.cycles + time.draining) * repeats) * busy),
         "idle_pes": per_unit(group_cycles * (batch.parameter("processing_elements")[unit][:, None] - busy)),
     }
 

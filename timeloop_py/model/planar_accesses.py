@@ -155,10 +155,13 @@ class PlanarAccesses:
         shape = (len(self.batch.group_of_block), self.points)
         issued = np.broadcast_to(self.traffic.computes, shape)
         both = self._of_block(self.densities.weight) * self._of_block(self.densities.activation)
-        compressed = self.batch.flow.template.compressed
-        nonzero = issued if compressed else issued * both
-        gated = issued - nonzero if self.batch.flow.zero_gating else np.zeros(shape)
-        return Products(issued, gated, nonzero, nonzero * self.in_range)
+        template = self.batch.flow.template
+        # The operand pairs of a dot product that lie beyond the plane are zeros of the padding.
+        within = self.in_range if template.core == "dot_product" else 1.0
+        nonzero = issued if template.compressed else issued * both * within
+        # What is gated are stored zeros, those of the padding are none.
+        gated = issued * (1 - both) if self.batch.flow.zero_gating else np.zeros(shape)
+        return Products(issued, gated, nonzero, nonzero if template.core == "dot_product" else nonzero * self.in_range)
 
     @cached_property
     def in_range(self) -> np.ndarray:

@@ -34,7 +34,7 @@ def probability_empty(n: Number, density: Number) -> Any:
 
     Parameters broadcast. ``n`` is a count of positions (0 gives 1), ``density`` lies in [0, 1].
     """
-    if _any_symbolic(n, density):
+    if any_symbolic(n, density):
         return (1 - np.asarray(density, dtype=object)) ** np.asarray(n, dtype=object)
     count, p = np.broadcast_arrays(np.asarray(n, dtype=float), np.asarray(density, dtype=float))
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -69,7 +69,7 @@ def variance_of_ceiling(n: Number, density: Number, lanes: Number) -> Any:
 
 def expected_ceiling_squared(n: Number, density: Number, lanes: Number) -> Any:
     """``E[ceil(B / lanes)^2]``. Parameters as in :func:`expected_ceiling`."""
-    if _any_symbolic(n, density, lanes):
+    if any_symbolic(n, density, lanes):
         from timeloop_py.numbers import expectation_symbolic
 
         return np.frompyfunc(expectation_symbolic.ExpectedCeilingSquared, 3, 1)(n, density, lanes)
@@ -79,7 +79,7 @@ def expected_ceiling_squared(n: Number, density: Number, lanes: Number) -> Any:
 
 def ceiling_moments(n: Number, density: Number, lanes: Number) -> tuple[Any, Any]:
     """Mean and variance of ``ceil(B / lanes)`` in one pass; see the functions above."""
-    if _any_symbolic(n, density, lanes):
+    if any_symbolic(n, density, lanes):
         from timeloop_py.numbers import expectation_symbolic
 
         expected = np.frompyfunc(expectation_symbolic.ExpectedCeiling, 3, 1)(n, density, lanes)
@@ -101,7 +101,7 @@ def residue_probabilities(n: ArrayLike, density: ArrayLike, lanes: int) -> Array
 
 def standard_deviation(variance: Number) -> Any:
     """The square root of a variance, elementwise; an array of formulas for an array of formulas."""
-    if _any_symbolic(variance):
+    if any_symbolic(variance):
         import sympy
 
         return np.frompyfunc(sympy.sqrt, 1, 1)(variance)
@@ -125,7 +125,7 @@ def expected_maximum_normal(means: Number, deviations: Number, counts: Number, a
 
     The symbolic face takes sequences (one entry per class) and no other axes.
     """
-    if _any_symbolic(means, deviations, counts):
+    if any_symbolic(means, deviations, counts):
         from timeloop_py.numbers import expectation_symbolic
 
         return expectation_symbolic.expected_maximum_normal(means, deviations, counts)
@@ -164,7 +164,7 @@ def expected_maximum_of_ceilings(sizes: Number, counts: Number, density: Number,
     Sums ``P(max > t) = 1 - prod_i P(B_i <= t*lanes_i)^c_i`` over t. Gives vectors (a float, an expectation).
     The symbolic face takes sequences (one entry per class) for ``sizes`` and ``counts`` and no other axes.
     """
-    if _any_symbolic(sizes, counts, density, lanes):
+    if any_symbolic(sizes, counts, density, lanes):
         from timeloop_py.numbers import expectation_symbolic
 
         return expectation_symbolic.expected_maximum_of_ceilings(sizes, counts, density, lanes)
@@ -178,11 +178,11 @@ def expected_maximum_of_ceilings(sizes: Number, counts: Number, density: Number,
     return _maximum_of_ceilings(*flat).reshape(size.shape[:-1])[()]
 
 
-def _any_symbolic(*arguments: Number) -> bool:
+def any_symbolic(*arguments: Number) -> bool:
     """Whether an argument is a symbol, or a sequence or object array that holds one."""
     return any(
         is_symbolic(argument)
-        or (isinstance(argument, (list, tuple)) and _any_symbolic(*argument))
+        or (isinstance(argument, (list, tuple)) and any_symbolic(*argument))
         or (isinstance(argument, np.ndarray) and argument.dtype == object and is_symbolic(*argument.flat))
         for argument in arguments
     )

@@ -12,7 +12,7 @@ from typing import Any
 import sympy
 from sympy.core.function import ArgumentIndexError
 
-from timeloop_py.numbers import expectation
+from timeloop_py.numbers import expectation, sums
 
 
 class _NamedExpectation(sympy.Function):  # type: ignore[misc]
@@ -177,6 +177,48 @@ class ExpectedMaximumOfCeilings(_NamedExpectation):
         return f"E[max({', '.join(entries)})]"
 
 
+class ExpectedMaximumOfSums(_NamedExpectation):
+    """``E[max(D, sums over channels of W*ceil(B/lanes))]`` over classes.
+
+    Arguments ``(sizes..., counts..., channels, mean of W, variance of W, density, lanes, D)``.
+    """
+
+    @staticmethod
+    def _imp_(*values: Any) -> Any:
+        sizes, counts = _parts(values[:-6], 2)
+        channels, mean, variance, density, lanes, at_least = values[-6:]
+        return sums.expected_maximum_of_sums(channels, mean, variance, sizes, counts, density, lanes, at_least)
+
+    @classmethod
+    def eval(cls, *values: Any) -> Any:
+        sizes, counts = _parts(values[:-6], 2)
+        channels, mean, variance, density, lanes, at_least = values[-6:]
+        if density == 1 and variance == 0 and all(count.is_positive for count in counts):
+            return sympy.Max(at_least, channels * mean * sympy.Max(*(sympy.ceiling(size / lanes) for size in sizes)))
+        return None
+
+    def _latex(self, printer: Any, exp: str | None = None) -> str:
+        sizes, counts = _parts(self.args[:-6], 2)
+        channels, mean, variance, density, lanes, at_least = (printer._print(argument) for argument in self.args[-6:])
+        entries = [] if self.args[-1] == 0 else [at_least]
+        for size, count in zip(sizes, counts, strict=True):
+            copies = "" if count == 1 else rf"{printer._print(count)}\times "
+            vectors = rf"\left\lceil \frac{{B({printer._print(size)}, {density})}}{{{lanes}}} \right\rceil"
+            entries.append(rf"{copies}\sum_{{c=1}}^{{{channels}}} X_c\left({mean}, {variance}\right) {vectors}")
+        return _with_exponent(rf"\mathbb{{E}}\max\left\{{{', '.join(entries)}\right\}}", exp)
+
+    def _sympystr(self, printer: Any) -> str:
+        sizes, counts = _parts(self.args[:-6], 2)
+        channels, mean, variance = (printer._print(argument) for argument in self.args[-6:-3])
+        entries = [] if self.args[-1] == 0 else [printer._print(self.args[-1])]
+        entries += [
+            f"{_copies_text(count, printer)}sum({channels}; "
+            f"X({mean}, {variance})*{_ceiling_text((size, *self.args[-3:-1]), printer)})"
+            for size, count in zip(sizes, counts, strict=True)
+        ]
+        return f"E[max({', '.join(entries)})]"
+
+
 def expected_maximum_normal(means: Sequence[Any], deviations: Sequence[Any], counts: Sequence[Any]) -> Any:
     """The named function over classes; the three sequences have one entry per class."""
     if not len(means) == len(deviations) == len(counts):
@@ -189,6 +231,39 @@ def expected_maximum_of_ceilings(sizes: Sequence[Any], counts: Sequence[Any], de
     if len(sizes) != len(counts):
         raise ValueError("sizes and counts must have one entry per class")
     return ExpectedMaximumOfCeilings(*sizes, *counts, density, lanes)
+
+
+def expected_maximum_of_sums(
+    channels: Any,
+    weight_mean: Any,
+    weight_variance: Any,
+    sizes: Sequence[Any],
+    counts: Sequence[Any],
+    density: Any,
+    lanes: Any,
+    at_least: Any,
+    each_channel: bool = False,
+) -> Any:
+    """The named function over classes; ``sizes`` and ``counts`` have one entry per class.
+
+    With a barrier after each channel there is one only without the constant.
+    """
+    if each_channel:
+        if at_least != 0:
+            raise TypeError("no formula for a barrier after each channel and a least number of steps")
+        return channels * weight_mean * expected_maximum_of_ceilings(sizes, counts, density, lanes)
+    if len(sizes) != len(counts):
+        raise ValueError("sizes and counts must have one entry per class")
+    return ExpectedMaximumOfSums(
+        *sizes,
+        *counts,
+        channels,
+        weight_mean,
+        weight_variance,
+        density,
+        lanes,
+        sympy.S.Zero if at_least == 0 else sympy.sympify(at_least),
+    )
 
 
 def _parts(values: Sequence[Any], parts: int) -> tuple[Sequence[Any], ...]:

@@ -10,7 +10,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +22,7 @@ from timeloop_py.numbers.expectation import (
     residue_probabilities,
 )
 from timeloop_py.numbers.operations import Number
+from timeloop_py.numbers.sums import Distribution, expected_maximum_of_sums
 
 Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
@@ -40,6 +41,9 @@ class DensityModel(ABC):
     A new model gives :attr:`density`, :meth:`worst_occupancy`, :meth:`occupancy_pmf` and :meth:`sample`; everything
     else follows from the distribution of a tile's occupancy, and is replaced where a closed form is quicker.
     """
+
+    #: the tiles of a channel are drawn independently of each other, and all channels alike
+    independent_tiles: ClassVar[bool] = True
 
     @property
     @abstractmethod
@@ -110,6 +114,29 @@ class DensityModel(ABC):
             result[index] = self._maximum_of_classes([(int(n), int(w), int(c)) for n, c, w in classes if c > 0])
         return result[()]
 
+    def expected_maximum_sums(
+        self,
+        channels: Number,
+        weight_mean: Number,
+        weight_variance: Number,
+        sizes: Number,
+        counts: Number,
+        lanes: Number,
+        at_least: Number = 0.0,
+        axis: int = -1,
+        each_channel: bool = False,
+    ) -> Any:
+        """``E[max(D, max over tiles of sum over channels of W * ceil(nnz / lanes))]``.
+
+        ``counts[i]`` tiles of ``sizes[i]`` positions in every channel, W common to them; with ``each_channel`` the
+        maximum is taken in every channel. See :mod:`timeloop_py.numbers.sums`.
+        Where tiles are not independent (:attr:`independent_tiles`) they are taken as if they were.
+        """
+        return expected_maximum_of_sums(
+            channels, weight_mean, weight_variance, sizes, counts, 1.0, lanes, at_least, axis, each_channel,
+            lambda size, _, width: Distribution(0, pmf_of_vectors(self.occupancy_pmf(size), width)),
+        )  # fmt: skip
+
     def _maximum_of_classes(self, classes: list[tuple[int, int, int]]) -> float:
         """For classes of (size, lanes, count)."""
         drawn = [(pmf_of_vectors(self.occupancy_pmf(size), lanes), count) for size, lanes, count in classes]
@@ -157,6 +184,23 @@ class Bernoulli(DensityModel):
     def expected_maximum_vectors(self, sizes: Number, counts: Number, lanes: Number, axis: int = -1) -> Any:
         """From the exact discrete distribution, arrays and formulas included."""
         return expected_maximum_of_ceilings(sizes, counts, self.probability, lanes, axis)
+
+    def expected_maximum_sums(
+        self,
+        channels: Number,
+        weight_mean: Number,
+        weight_variance: Number,
+        sizes: Number,
+        counts: Number,
+        lanes: Number,
+        at_least: Number = 0.0,
+        axis: int = -1,
+        each_channel: bool = False,
+    ) -> Any:
+        """Arrays and formulas included."""
+        return expected_maximum_of_sums(
+            channels, weight_mean, weight_variance, sizes, counts, self.probability, lanes, at_least, axis, each_channel
+        )
 
     def sample(self, shape: tuple[int, ...], rng: np.random.Generator) -> Mask:
         return np.less(rng.random(shape), float(self.probability), dtype=np.bool_)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -36,6 +36,8 @@ class Measured(DensityModel):
     """
 
     mask: Mask
+
+    independent_tiles: ClassVar[bool] = False
 
     @classmethod
     def of(cls, tensor: ArrayLike) -> Measured:

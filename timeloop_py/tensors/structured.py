@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from functools import reduce
 from itertools import product
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -125,6 +125,8 @@ class WholeChannel(DensityModel):
     kept: float
     axis: int = 0
 
+    independent_tiles: ClassVar[bool] = False
+
     @property
     def density(self) -> float:
         return self.kept
@@ -167,6 +169,8 @@ class Banded(DensityModel):
     rows: int
     columns: int
     half_width: int
+
+    independent_tiles: ClassVar[bool] = False
 
     @property
     def density(self) -> float:
