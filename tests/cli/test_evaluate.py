@@ -224,3 +224,24 @@ def test_a_case_in_yaml(tmp_path: Path) -> None:
     path = tmp_path / "mine.yaml"
     path.write_text(Path(case_path("d04")).read_text())  # JSON is YAML
     assert from_json("evaluate", path)["cycles"] == from_json("evaluate", case_path("d04"))["cycles"]
+
+
+# ---- layers that an accelerator is not made for ----
+
+
+def test_a_layer_that_does_not_apply_is_an_object_with_its_reason() -> None:
+    conv, fc = (
+        from_json("evaluate", "--arch", "eie", "--network", "alexnet:all", "--layer", name) for name in ("conv1", "fc8")
+    )
+    assert conv["cycles"] is None
+    assert conv["accesses"] == []
+    assert "fully connected" in conv["note"]
+    assert fc["cycles"] > 0
+    assert sum(row["energy_pj"] for row in fc["accesses"]) == pytest.approx(fc["energy_pj"])
+
+
+def test_the_table_says_why_layers_have_no_result() -> None:
+    text = run("evaluate", "--arch", "eie", "--network", "alexnet:all", "--accesses").stdout
+    assert "conv1, conv2, conv3, conv4, conv5: made for" in text
+    nothing = run("evaluate", "--arch", "eie", "--network", "alexnet", "--accesses").stdout
+    assert "no layer applies" in nothing

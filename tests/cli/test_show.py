@@ -210,7 +210,7 @@ def test_formulas_in_latex() -> None:
     assert case == "C K P Q R S\n"
 
 
-@pytest.mark.parametrize("term", ["fragmentation", "barrier", "compute_cycles", "accumulator_drain", "cycles"])
+@pytest.mark.parametrize("term", ["fragmentation", "barrier", "compute_cycles", "accumulator_drain", "drain", "cycles"])
 @pytest.mark.parametrize("design", ["scnn", "dcnn"])
 def test_terms_of_the_cycle_model(design: str, term: str) -> None:
     text = run("show", "formula", design, "--term", term).stdout
@@ -221,8 +221,8 @@ def test_terms_of_the_cycle_model(design: str, term: str) -> None:
 def test_a_term_follows_the_choices_of_the_architecture() -> None:
     default = run("show", "formula", "scnn", "--term", "barrier").stdout
     none = run("show", "formula", "scnn", "--term", "barrier", "--set", "dataflow.barrier=none").stdout
-    assert "N(" in default
-    assert "N(" not in none
+    assert "sum(C; X(W, V_W)*ceil(B(t_1, d_a)/I))" in default
+    assert "sum(" not in none
 
 
 def test_cycles_and_energy_of_a_case() -> None:
@@ -243,3 +243,24 @@ def test_formats_agree() -> None:
     rows = rows_of(run("show", "network", "vgg16", "--format", "csv").stdout)
     layers = json.loads(run("show", "network", "vgg16", "--format", "json").stdout)["layers"]
     assert [row["layer"] for row in rows] == [layer["layer"] for layer in layers]
+
+
+# ---- multiplier arrays ----
+
+
+def test_the_nest_of_a_layer_on_an_array() -> None:
+    text = run("show", "nest", "eyeriss", "alexnet", "--layer", "conv2").stdout
+    assert re.search(r"parallel-for s in \[0:5\) on y", text)
+    assert re.search(r"store Weights in weight_spad +\d", text)
+    skipping = run("show", "nest", "eie", "--shape", "K=64,C=16").stdout
+    assert "# below, only non-zeros of Inputs take time" in skipping
+
+
+def test_a_count_on_an_array_needs_the_layer() -> None:
+    place = ("show", "formula", "eyeriss", "--tensor", "Weights", "--level", "weight_spad")
+    assert "here: " in run(*place, "--network", "alexnet", "--layer", "conv3").stdout
+    assert "--network" in run(*place, code=2).stderr
+    assert "--layer" in run(*place, "--network", "alexnet", code=2).stderr
+    planar = ("show", "formula", "scnn", "--tensor", "Weights", "--level", "weight_buffer", "--shape", "K=4")
+    assert "--shape" in run(*planar, code=2).stderr
+    assert "not a planar-tiled one" in run("show", "formula", "eyeriss", "--term", "cycles", code=2).stderr

@@ -23,6 +23,7 @@ from timeloop_py.model.formulas import (
     ACTIONS,
     CASE_TERMS,
     LETTERS,
+    array_formula,
     case_formula,
     case_term,
     count_formula,
@@ -31,12 +32,14 @@ from timeloop_py.model.formulas import (
 )
 from timeloop_py.model.planar_accesses import PlanarAccesses
 from timeloop_py.model.planar_cycles import compute_time
+from timeloop_py.nest.array_nest import array_nest
 from timeloop_py.nest.traffic import count_traffic
 from timeloop_py.specs.architecture import Architecture, load_architecture
 from timeloop_py.specs.case import Case, load_case
 from timeloop_py.specs.dataflow import TemplateStore
 from timeloop_py.specs.errors import SpecError
 from timeloop_py.specs.layer import Layer
+from timeloop_py.specs.layer_file import parse_shape
 from timeloop_py.specs.mapping import Loop
 from timeloop_py.specs.problem import Problem
 
@@ -289,6 +292,8 @@ OVERHEAD = ("dataflow.block_overhead_cycles", 2)
         ("scnn", [("dataflow.barrier", "per_channel")]),
         ("scnn", [("dataflow.barrier", "none")]),
         ("scnn", [("dataflow.barrier", "per_group"), OVERHEAD]),
+        ("scnn", [("dataflow.barrier", "per_group"), ("dataflow.drain_words_per_cycle", 6)]),
+        ("scnn", [("dataflow.barrier", "none"), ("dataflow.drain_words_per_cycle", 6)]),
         ("scnn", [("dataflow.name", "pt_is_cp_dense"), OVERHEAD]),
         ("dcnn", [OVERHEAD]),
         ("dcnn", [("dataflow.vector_over", "channels"), ("dataflow.drain_words_per_cycle", 0.5)]),
@@ -302,8 +307,12 @@ def test_cycle_terms_are_those_of_the_engine(name: str, choices: list[tuple[str,
         "barrier": time.slowest,
         "overhead": time.overhead,
         "compute_cycles": time.cycles,
+        "drain": time.draining,
         "cycles": evaluate(architecture, layer).layer_cycles,
     }
+    if ("dataflow.barrier", "per_channel") in choices:
+        # E[max(drain, steps)] under a barrier per channel has a number but no formula.
+        values["E_D"] = float(time.slowest[0, 0] + time.draining[0, 0])
     for term, cycles in expected.items():
         found = term_formula(architecture, term, classes).at(values)
         assert found == pytest.approx(float(np.ravel(cycles)[0]), rel=1e-9), term
@@ -339,3 +348,15 @@ def test_terms_that_a_dataflow_has_not() -> None:
         term_formula(load_architecture("dcnn"), "weight_vectors")
     with pytest.raises(SpecError, match="'barrier'"):
         term_formula(load_architecture("scnn"), "barier")
+
+
+# ---- multiplier arrays ----
+
+
+@pytest.mark.parametrize(("name", "shape"), [("eie", "K=640,C=96"), ("dadiannao", "K=32,C=16,P=8,Q=8,R=3,S=3,pad=1")])
+def test_counts_of_layers_on_arrays(name: str, shape: str) -> None:
+    architecture, layer = load_architecture(name), parse_shape(shape)
+    for row in array_nest(architecture, layer).traffic.rows:
+        for action in ACTIONS:
+            formula = array_formula(architecture, layer, row.level, row.tensor, action)
+            assert formula.at(formula.values) == getattr(row, action)

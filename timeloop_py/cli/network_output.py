@@ -61,7 +61,7 @@ def _json(evaluation: Evaluation) -> str:
     by_row = {key: _records(group[columns]) for key, group in events.groupby(keys, sort=False)}
     objects = []
     for key, record in zip(rows[keys].itertuples(index=False, name=None), _records(rows), strict=True):
-        objects.append({**record, "accesses": by_row[key]})
+        objects.append({**record, "accesses": by_row.get(key, [])})
     return json.dumps(objects[0] if len(objects) == 1 else objects, indent=2, allow_nan=False) + "\n"
 
 
@@ -84,7 +84,7 @@ def _tables(evaluation: Evaluation, accesses: bool) -> str:
     for key, rows in frame.groupby(keys, sort=False):
         own = totals[(totals[keys] == list(key)).all(axis=1)]
         lines = [f"{key[0]} ({rows['dataflow'].iloc[0]}, {rows['area_mm2'].iloc[0]:.4g} mm2) on {key[1]}", ""]
-        lines += _layer_lines(rows, own)
+        lines += [*_layer_lines(rows, own), *_notes(rows)]
         if events is not None:
             lines += ["", *_event_lines(events[(events[keys] == list(key)).all(axis=1)], own)]
         blocks.append(joined(lines))
@@ -100,8 +100,18 @@ def _layer_lines(rows: pd.DataFrame, totals: pd.DataFrame) -> list[str]:
     return [lines[0], *lines[1 : len(rows) + 1], "-" * max(map(len, lines)), *lines[len(rows) + 1 :]]
 
 
+def _notes(rows: pd.DataFrame) -> list[str]:
+    """Why layers have no result, each reason with its layers."""
+    if "note" not in rows:
+        return []
+    noted = rows[rows["note"] != ""].groupby("note", sort=False)["layer"].unique()
+    return [f"{', '.join(layers)}: {note}" for note, layers in noted.items()]
+
+
 def _event_lines(events: pd.DataFrame, totals: pd.DataFrame) -> list[str]:
     """Events over all layers; the points of a sweep one below the other, each under its densities."""
+    if events.empty:
+        return ["nothing happens: no layer applies"]
     # Every layer has the same points in the same order, whatever densities of its own it has there.
     number = events.groupby(["layer", *POINT], sort=False).ngroup() % len(totals)
     lines: list[str] = []

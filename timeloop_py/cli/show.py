@@ -22,9 +22,10 @@ from timeloop_py.cli.options import (
 from timeloop_py.specs.errors import SpecError
 
 if TYPE_CHECKING:
-    from timeloop_py.model.formulas import Action
+    from timeloop_py.model.formulas import Action, Formula
     from timeloop_py.specs.architecture import Architecture
     from timeloop_py.specs.case import Case
+    from timeloop_py.specs.layer import Layer
 
 Variant = TypeVar("Variant")
 
@@ -100,7 +101,7 @@ def show_nest(
     Tile sizes and output-channel groups are filled in; counts of compressed vectors are expectations. The nest of a
     case has the tile and the accesses of every level and tensor in its margin.
     """
-    from timeloop_py.model.nest_text import case_nest_text, planar_nest_text
+    from timeloop_py.model.nest_text import array_nest_text, case_nest_text, planar_nest_text
 
     if _is_case(design):
         refuse_options(
@@ -117,12 +118,9 @@ def show_nest(
         click.echo(case_nest_text(_case(design, settings)), nl=False)
         return
     architecture = _architecture(design, settings)
-    chosen = chosen_networks([network] if network else [], shape, layer)[0]
-    if len(chosen.layers) > 1:
-        names = ", ".join(one.name for one in chosen.layers[:8])
-        raise SpecError(f"missing: {chosen.name} has {len(chosen.layers)} layers ({names}, ...)", field="--layer")
     point = one_point(density, weight_density, activation_density)
-    click.echo(planar_nest_text(architecture, chosen.layers[0].with_densities(*point)), nl=False)
+    text = array_nest_text if architecture.array is not None else planar_nest_text
+    click.echo(text(architecture, _layer(network, layer, shape).with_densities(*point)), nl=False)
 
 
 @command.command("mapping")
@@ -142,6 +140,9 @@ def show_mapping(case: str, settings: tuple[str, ...]) -> None:
 @click.option(
     "--action", type=click.Choice(["reads", "fills", "updates"]), default=None, help="Which accesses.  [default: reads]"
 )
+@click.option("--network", metavar="NAME|PATH", help="Of a multiplier array: the network of the layer that it runs.")
+@click.option("--layer", help="That layer.")
+@click.option("--shape", metavar="K=..,C=..,P=..", help="That layer without a file.")
 @click.option("--term", help="In place of a count: a term of the cycle model (cycles, barrier, ...), or energy_pj.")
 @set_option
 @click.option(
@@ -152,33 +153,60 @@ def show_formula(
     tensor: str | None,
     level: str | None,
     action: Action | None,
+    network: str | None,
+    layer: str | None,
+    shape: str | None,
     term: str | None,
     settings: tuple[str, ...],
     form: FormulaFormat,
 ) -> None:
     """The formula of an access count or of a cycle term.
 
-    The functions of the model, fed symbols: what is printed here is what evaluate computes. Of an accelerator the
-    letters are trip counts and sizes, of a case the bounds of its loops.
+    The functions of the model, fed symbols: what is printed here is what evaluate computes. Of a planar-tiled
+    accelerator the letters are trip counts and sizes, of a case or of a layer on a multiplier array the bounds of
+    loops.
     """
     from timeloop_py.cli.formula_output import format_formula
-    from timeloop_py.model.cycle_formulas import term_formula
-    from timeloop_py.model.formulas import case_formula, case_term, nest_formula
+    from timeloop_py.model.formulas import array_formula, case_formula, nest_formula
 
+    of_a_layer: dict[str, object] = {"--network": network, "--layer": layer, "--shape": shape}
     if term is not None:
-        refuse_options("gives a count, --term a term: leave one out", {"--tensor": tensor, "--level": level})
-        refuse_options("belongs to a count: leave it out with --term", {"--action": action})
-        if _is_case(design):
-            formula = case_term(_case(design, settings), term)
-        else:
-            formula = term_formula(_architecture(design, settings), term)
+        of_a_count = {"--tensor": tensor, "--level": level, "--action": action}
+        refuse_options("belongs to a count: leave it out with --term", of_a_count | of_a_layer)
+        formula = _term(design, settings, term)
     elif tensor is None or level is None:
         raise SpecError("missing: give both, or a --term", field="--tensor, --level")
     elif _is_case(design):
+        refuse_options("belongs to a multiplier array: a case says everything itself", of_a_layer)
         formula = case_formula(_case(design, settings), level, tensor, action or "reads")
     else:
-        formula = nest_formula(_architecture(design, settings), level, tensor, action or "reads")
+        architecture = _architecture(design, settings)
+        if architecture.array is not None:
+            chosen = _layer(network, layer, shape)
+            formula = array_formula(architecture, chosen, level, tensor, action or "reads")
+        else:
+            refuse_options("belongs to a multiplier array: others need no layer", of_a_layer)
+            formula = nest_formula(architecture, level, tensor, action or "reads")
     click.echo(format_formula(formula, form), nl=False)
+
+
+def _term(design: str, settings: tuple[str, ...], term: str) -> Formula:
+    from timeloop_py.model.cycle_formulas import term_formula
+    from timeloop_py.model.formulas import case_term
+
+    if _is_case(design):
+        return case_term(_case(design, settings), term)
+    return term_formula(_architecture(design, settings), term)
+
+
+def _layer(network: str | None, layer: str | None, shape: str | None) -> Layer:
+    """The one layer that the options name."""
+    chosen = chosen_networks([network] if network else [], shape, layer)[0]
+    if len(chosen.layers) > 1:
+        names = ", ".join(one.name for one in chosen.layers[:8])
+        raise SpecError(f"missing: {chosen.name} has {len(chosen.layers)} layers ({names}, ...)", field="--layer")
+    only: Layer = chosen.layers[0]
+    return only
 
 
 def _is_case(design: str) -> bool:

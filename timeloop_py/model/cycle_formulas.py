@@ -5,13 +5,13 @@ Everything is for one output-channel group of a layer of stride 1; a larger stri
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from timeloop_py.model.formulas import BINOMIAL, BLOCK_LETTERS, Formula, simplest
 from timeloop_py.model.planar_cycles import ComputeTime, drain_cycles, reduction_steps
-from timeloop_py.numbers.operations import largest
+from timeloop_py.numbers.operations import largest, maximum
 from timeloop_py.sparsity import barrier
 from timeloop_py.sparsity.fragmentation import Moments, activation_vectors, group_steps, weight_vectors
 from timeloop_py.specs.architecture import Architecture
@@ -28,7 +28,8 @@ TERMS = {
     "bank_contention": "cycles that products wait for an accumulator bank",
     "overhead": "cycles of block overheads",
     "compute_cycles": "cycles without memories",
-    "accumulator_drain": "cycles in which the largest PE drains the partial sums of the group before",
+    "accumulator_drain": "cycles in which the largest PE drains the partial sums of a group",
+    "drain": "cycles that a group waits for the drain of the one before it",
     "cycles": "cycles of the layer",
 }
 _CARTESIAN_ONLY = ("weight_vectors", "activation_vectors", "bank_contention")
@@ -39,13 +40,19 @@ _MEANINGS = {
     "r_d": "accumulator entries that a PE drains per cycle",
     "h": "overhead cycles of a block",
     "s_b": "mean cycles of a step at the accumulator banks (no closed form: sparsity/bank_contention.py)",
-    "N_g": "output-channel groups, of all channel groups and temporal passes",
+    "N_g": "output-channel groups, of all channel groups and temporal passes, all of K_c channels",
     "W": "mean of the vectors of a weight block",
     "V_W": "variance of the vectors of a weight block",
     "A": "mean of the vectors of an activation block",
-    "M": "steps of the slowest PE",
+    "M": "steps of the PE that the barrier waits for",
+    "M_D": "the same where they last at least as long as the drain of the group before",
+    "D": "steps that last as long as the drain of the group before",
+    "E_D": "E[max(D, steps)] under a barrier per channel (no closed form)",
 }
-_NORMAL = "E[max(n x N(m, v))]: expected maximum over n independent normals of mean m and variance v"
+_SUMS = (
+    "sum(C; X(m, v)*..): over C channels, X vectors of weights of mean m and variance v, common to all PEs; "
+    "n x: of n PEs (numbers/sums.py)"
+)
 
 
 @dataclass(frozen=True)
@@ -102,10 +109,10 @@ def _remarks(flow: Dataflow, term: str, text: str) -> list[str]:
     remarks = ["for stride 1; the parities of a larger stride add up"]
     if "B(" in text:
         remarks.append(BINOMIAL)
-    if "N(" in text:
-        remarks.append(_NORMAL)
+    if "sum(" in text:
+        remarks.append(_SUMS)
     if term == "cycles":
-        remarks.append("components with events_per_cycle are resources of the maximum, too")
+        remarks.append("at least as many as any component with events_per_cycle takes")
     if term in ("barrier", "compute_cycles", "cycles") and flow.template.core == "cartesian_product":
         remarks.append(f"barrier: {flow.barrier}")
     return remarks
@@ -128,7 +135,7 @@ def _numbers(classes: int) -> range:
 def _symbol(letter: str) -> Any:
     import sympy
 
-    whole = letter[0] not in "dhrsAMVW"
+    whole = letter[0] not in "dhrsADEMVW"
     return sympy.Symbol(letter, positive=True, integer=True if whole else None)
 
 
@@ -156,22 +163,41 @@ def _cartesian(flow: Dataflow, classes: int) -> _Terms:
         moments = activation_vectors(tile, Bernoulli(densities[1]), lanes)
         named = Moments(letter(f"A_{number}", moments.mean), letter(f"V_{number}", moments.variance))
         steps.append(group_steps(channels, weights, named))
-    together = Moments([one.mean for one in steps], [one.variance for one in steps])
+    zeros = Bernoulli(densities[1])
+    operands = (channels, weights, tiles, counts, zeros, lanes)
     if flow.barrier == "per_group":
-        limits = [barrier.longest(channels, weights, tile, lanes) for tile in tiles]
-        slowest = barrier.per_group(together, counts, limits=limits)
+        slowest = barrier.per_group(*operands)
     elif flow.barrier == "per_channel":
-        slowest = barrier.per_channel(channels, weights, tiles, counts, Bernoulli(densities[1]), lanes)
+        slowest = barrier.per_channel(*operands)
     else:
-        slowest = barrier.without(together, counts)
+        slowest = barrier.without(Moments([one.mean for one in steps], [one.variance for one in steps]), counts)
+    per_step = 1 if flow.bank_contention == "none" else _symbol("s_b")
     time = ComputeTime(
         steps=group_steps(channels, weights, Moments(letter("A", of_tile.mean), 0)).mean,
         slowest=_symbol("M"),
-        stalls=_symbol("M") * ((1 if flow.bank_contention == "none" else _symbol("s_b")) - 1),
+        stalls=_symbol("M") * (per_step - 1),
         overhead=_symbol("h") * channels,
+        draining=(_symbol("M_D") - _symbol("M")) * per_step,
     )
+    definitions |= {
+        "M": slowest,
+        "M_D": _with_drain(flow, slowest, operands),
+        "D": maximum(0, (_drain() - time.overhead) / per_step),
+    }
     vectors = {"weight_vectors": of_weights.mean, "activation_vectors": of_tile.mean}
-    return _Terms(vectors | _terms_of(time, slowest), definitions | {"M": slowest})
+    return _Terms(vectors | _terms_of(time, slowest), definitions)
+
+
+def _with_drain(flow: Dataflow, slowest: Any, operands: Sequence[Any]) -> Any:
+    """Expected steps of a group that lasts at least ``D`` of them: ``E[max(D, steps)]``."""
+    channels, weights, tiles, counts, zeros, lanes = operands
+    if not flow.template.compressed:
+        return maximum(_symbol("D"), slowest)
+    if flow.barrier == "none":  # chance averaged out: one PE of the largest tile
+        tiles, counts = [largest(tiles)], [1]
+    if flow.barrier == "per_channel":
+        return _symbol("E_D")
+    return zeros.expected_maximum_sums(channels, weights.mean, weights.variance, tiles, counts, lanes, _symbol("D"))
 
 
 def _dot_product(flow: Dataflow, classes: int) -> _Terms:
@@ -179,19 +205,27 @@ def _dot_product(flow: Dataflow, classes: int) -> _Terms:
     per_position = _symbol("K_c") * reduction_steps(_symbol("C"), taps, lanes, flow.vector_over)
     slowest = per_position * largest([_symbol(f"t_{number}") for number in _numbers(classes)])
     time = ComputeTime(
-        steps=per_position * _symbol("t"), slowest=_symbol("M"), stalls=0 * slowest, overhead=_symbol("h")
+        steps=per_position * _symbol("t"),
+        slowest=_symbol("M"),
+        stalls=0 * slowest,
+        overhead=_symbol("h"),
+        draining=maximum(0, _drain() - _symbol("M") - _symbol("h")),
     )
     return _Terms(_terms_of(time, slowest), {"M": slowest})
 
 
+def _drain() -> Any:
+    return drain_cycles(_symbol("K_c"), _symbol("O_t"), _symbol("r_d"))
+
+
 def _terms_of(time: ComputeTime, slowest: Any) -> dict[str, Any]:
-    drain = drain_cycles(_symbol("K_c"), _symbol("O_t"), _symbol("r_d"))
     return {
         "fragmentation": time.steps,
         "barrier": slowest,
         "bank_contention": time.stalls,
         "overhead": time.overhead,
         "compute_cycles": time.cycles,
-        "accumulator_drain": drain,
-        "cycles": _symbol("N_g") * largest([simplest(time.cycles), drain]),
+        "accumulator_drain": _drain(),
+        "drain": time.draining,
+        "cycles": _symbol("N_g") * simplest(time.cycles + time.draining),
     }

@@ -205,6 +205,8 @@ class Evaluation:
                     "_event": order * 1000 + event,
                 }
                 frames.append(pd.DataFrame(columns))
+        if not frames:  # no layer applies
+            return pd.DataFrame(columns=[*keys, "level", "tensor", "action", "count", "energy_pj"])
         frame = pd.concat(frames, ignore_index=True).sort_values(["_row", "_event"], kind="stable")
         return frame.drop(columns=["_row", "_event"]).reset_index(drop=True)
 

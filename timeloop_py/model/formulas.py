@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 from timeloop_py.model.hierarchy_cost import hierarchy_cost
 from timeloop_py.model.planar_accesses import ACCUMULATOR_OPTIONS
+from timeloop_py.nest.array_nest import array_nest
 from timeloop_py.nest.checks import check_mapping
 from timeloop_py.nest.lowering import build_nest
 from timeloop_py.nest.traffic import Traffic, count_traffic
@@ -23,6 +24,7 @@ from timeloop_py.specs.case import Case
 from timeloop_py.specs.dataflow import TRIP_COUNTS, Template
 from timeloop_py.specs.errors import SpecError, nearest
 from timeloop_py.specs.hierarchy import CountingOptions
+from timeloop_py.specs.layer import Layer
 from timeloop_py.specs.mapping import Loop, LoopKind, Node
 from timeloop_py.specs.mapping import Mapping as LoopMapping
 from timeloop_py.specs.problem import Problem
@@ -130,10 +132,29 @@ def simplest(expression: Any) -> Any:
 
     expanded = sympy.expand(expression)
     maxima = sorted(expanded.atoms(sympy.Max, sympy.Min), key=str)
-    forms = [expression, expanded, sympy.factor(expanded)]
+    forms = [expression, expanded, _factored(expanded, maxima)]
     if maxima:
         forms.append(sympy.collect(expanded, maxima, sympy.factor))
     return min(forms, key=lambda form: (sympy.count_ops(form), len(str(form))))
+
+
+def _factored(expanded: Any, maxima: Sequence[Any]) -> Any:
+    """A product of sums; a minus in front goes into one of them, where a maximum stands apart."""
+    import sympy
+
+    sign, factors = sympy.S.One, []
+    for factor in sympy.Mul.make_args(sympy.factor(expanded)):
+        if factor == -1:
+            sign = factor
+        else:
+            factors.append(factor)
+    sums = [index for index, factor in enumerate(factors) if factor.is_Add]
+    if sums:
+        last = sums[-1]
+        factors[last] = sympy.expand(sign * factors[last])
+        sign = sympy.S.One
+    collected = [sympy.collect(factor, maxima, sympy.factor) if factor.is_Add else factor for factor in factors]
+    return sympy.Mul(sign, *collected)
 
 
 # -- cases ----------------------------------------------------------------------------------------------------
@@ -168,8 +189,8 @@ def count_formula(
     One letter per loop that runs more than once: that of its dimension, numbered from the outermost where there are
     several. SpecError: a level that does not keep the tensor, options under which the count distinguishes numbers.
     """
-    _check_place(count_traffic(problem, mapping, options), level, tensor)
     symbolic, traffic = _counted(problem, mapping, options)
+    _check_place(traffic, level, tensor)
     return Formula(
         title=f"{action} of {tensor} in {level}, words over all instances",
         expression=symbolic.read(getattr(traffic.of(level, tensor), action)),
@@ -186,6 +207,13 @@ def case_formula(case: Case, level: str, tensor: str, action: Action) -> Formula
     if case.sparsity is None:
         return formula
     return replace(formula, remarks=(*formula.remarks, "zeros are disregarded: the algorithmic count"))
+
+
+def array_formula(architecture: Architecture, layer: Layer, level: str, tensor: str, action: Action) -> Formula:
+    """:func:`count_formula` of a layer on a multiplier array, operands dense. SpecError: a layer it is not made for."""
+    nest = array_nest(architecture, layer)
+    options = architecture.require_array().template.options
+    return count_formula(nest.problem, nest.mapping, options, level, tensor, action)
 
 
 def case_term(case: Case, term: str) -> Formula:
@@ -216,14 +244,22 @@ def case_term(case: Case, term: str) -> Formula:
     )
 
 
-def _symbolic_nest(problem: Problem, mapping: LoopMapping, spread_as_numbers: bool) -> _SymbolicNest:
+def _symbolic_nest(problem: Problem, mapping: LoopMapping, cautious: bool) -> _SymbolicNest:
     import sympy
 
     loops = _loops(mapping.nodes)
     numeric = _numeric_dims(problem, mapping, loops)
-    if spread_as_numbers:
-        spread = [node.dim for node in mapping.nodes if isinstance(node, Loop) and node.is_spatial and node.bound > 1]
-        numeric |= dict.fromkeys(spread, "the instances along it are told apart")
+    if cautious:
+        spread = {node.dim for node in mapping.nodes if isinstance(node, Loop) and node.is_spatial}
+        beside = {
+            dim
+            for tensor in problem.tensors
+            for rank in tensor.ranks
+            if numeric.keys() & set(rank.dims)
+            for dim in rank.dims
+        }
+        told_apart = [dim for dim in loops if dim in spread | beside]
+        numeric = dict.fromkeys(told_apart, "positions along it are told apart") | numeric
     nodes, dims = list(mapping.nodes), dict(problem.dims)
     symbols, letters, values = {}, {}, {}
     for dim, indices in loops.items():
@@ -280,9 +316,9 @@ def _place(nodes: Sequence[Node], index: int) -> str:
 
 
 def _counted(problem: Problem, mapping: LoopMapping, options: CountingOptions) -> tuple[_SymbolicNest, Traffic]:
-    """A mapping in symbols with its counts; dimensions over arrays are numbers where instances are told apart."""
-    for spread_as_numbers in (False, True):
-        symbolic = _symbolic_nest(problem, mapping, spread_as_numbers)
+    """A mapping in symbols with its counts; more of its dimensions are numbers where positions are told apart."""
+    for cautious in (False, True):
+        symbolic = _symbolic_nest(problem, mapping, cautious)
         try:
             return symbolic, count_traffic(symbolic.problem, symbolic.mapping, options)
         except TypeError:  # symbols cannot be enumerated, nor every comparison of them settled

@@ -11,11 +11,12 @@ import numpy as np
 from timeloop_py.model.batch import Batch, Densities
 from timeloop_py.model.capacity import ActivationTraffic
 from timeloop_py.model.planar_accesses import PlanarAccesses
+from timeloop_py.nest.array_nest import array_nest
 from timeloop_py.nest.checks import check_mapping
 from timeloop_py.nest.lowering import Block, LoweredLayer, Pass, build_nest, lower_layer
 from timeloop_py.nest.render import render_nest
 from timeloop_py.nest.tiling import AxisTiles, PlanarTiling
-from timeloop_py.nest.traffic import count_traffic
+from timeloop_py.nest.traffic import Traffic, count_traffic
 from timeloop_py.specs.architecture import Architecture
 from timeloop_py.specs.case import Case
 from timeloop_py.specs.dataflow import TRIP_COUNTS
@@ -51,7 +52,12 @@ def case_nest_text(case: Case) -> str:
     """
     check_mapping(case.problem, case.hierarchy, case.mapping)
     traffic = count_traffic(case.problem, case.mapping, case.options)
-    margin = {
+    title = f"# {case.name}: {case.description}" if case.description else f"# {case.name}"
+    return f"{title}\n\n{render_nest(case.problem, case.mapping, _margin(traffic))}"
+
+
+def _margin(traffic: Traffic) -> dict[tuple[str, str], dict[str, object]]:
+    return {
         (row.level, row.tensor): {
             "tile [words]": row.tile_words,
             "fills": row.fills,
@@ -60,8 +66,22 @@ def case_nest_text(case: Case) -> str:
         }
         for row in traffic.rows
     }
-    title = f"# {case.name}: {case.description}" if case.description else f"# {case.name}"
-    return f"{title}\n\n{render_nest(case.problem, case.mapping, margin)}"
+
+
+def array_nest_text(architecture: Architecture, layer: Layer) -> str:
+    """The mapping of a layer onto a multiplier array, with the accesses of dense operands in the margin, in words.
+
+    SpecError where the array is not made for such a layer.
+    """
+    nest = array_nest(architecture, layer)
+    skips = {position: f"below, only non-zeros of {operand} take time" for operand, position in nest.skips}
+    text = render_nest(nest.problem, nest.mapping, _margin(nest.traffic), remarks=skips)
+    count = architecture.components["multiplier"].count
+    heading = [
+        f"# {layer.name} on {architecture.name}: {architecture.require_array().template.description}",
+        f"# {nest.used_lanes} of {count} multipliers have work; counts disregard zeros",
+    ]
+    return "".join(f"{line}\n" for line in (*heading, "")) + text
 
 
 def planar_nests(architecture: Architecture, layer: Layer) -> tuple[NestPart, ...]:

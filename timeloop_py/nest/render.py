@@ -20,6 +20,7 @@ def render_nest(
     mapping: Mapping,
     margin: MappingOf[tuple[str, str], MappingOf[str, object]] | None = None,
     comments: MappingOf[str, str] | None = None,
+    remarks: MappingOf[int, str] | None = None,
 ) -> str:
     """The nest as indented pseudo-code, outer to inner; it ends with a line break.
 
@@ -27,21 +28,24 @@ def render_nest(
     that is shorter in its last pass says so: ``for p in [0:4 (last 3))``, and so does a bound that is an expectation:
     ``for a in [0:~2.4)``. ``margin`` puts columns beside the storage nodes: by (level, tensor), what to show by
     heading, for example ``{("Buf", "Inputs"): {"tile": 6, "fills": 18}}``. ``comments`` stand behind the loops of a
-    dimension.
+    dimension, ``remarks`` on a line of their own in front of a node.
     """
     loops = {dim: _loops_of(mapping, dim) for dim in problem.dims}
     names = _index_names(loops)
     last = _last_bounds(problem, mapping)
     code: list[str] = []
     notes: list[MappingOf[str, object]] = []
-    remarks: dict[int, str] = {}
+    behind: dict[int, str] = {}
     depth = 0
     for index, node in enumerate(mapping.nodes):
+        if remarks and index in remarks:
+            code.append(f"{INDENT * depth}# {remarks[index]}")
+            notes.append({})
         if isinstance(node, Store):
             code.append(f"{INDENT * depth}store {node.tensor} in {node.level}")
             notes.append((margin or {}).get((node.level, node.tensor), {}))
         elif node.bound != 1:
-            remarks[len(code)] = (comments or {}).get(node.dim, "")
+            behind[len(code)] = (comments or {}).get(node.dim, "")
             variable = _variable(names[node.dim], loops[node.dim], index)
             code.append(f"{INDENT * depth}{_loop_text(node, variable, last[index])}")
             notes.append({})
@@ -49,10 +53,10 @@ def render_nest(
     body = [*_index_lines(mapping, names, loops), _compute_line(problem, names)]
     code.extend(f"{INDENT * depth}{line}" for line in body)
     notes.extend({} for _ in body)
-    width = max((len(code[line]) for line, remark in remarks.items() if remark), default=0)
-    for line, remark in remarks.items():
-        if remark:
-            code[line] = f"{code[line].ljust(width)}{GAP}# {remark}"
+    width = max((len(code[line]) for line, comment in behind.items() if comment), default=0)
+    for line, comment in behind.items():
+        if comment:
+            code[line] = f"{code[line].ljust(width)}{GAP}# {comment}"
     return "".join(f"{line}\n" for line in _beside(code, notes))
 
 
