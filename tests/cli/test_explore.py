@@ -265,3 +265,56 @@ def test_an_edited_table_is_not_resumed_from(tmp_path: Path, monkeypatch: pytest
     energies.write_text(text + "\n# edited\n")
     run(*arguments, "--resume", code=1)
     assert len({job.key for job in ran if job.points != ((None, None),)}) == 2
+
+
+# ---- designs that do not run every layer ----
+
+
+def test_a_design_that_leaves_layers_out_is_compared_where_it_has_results() -> None:
+    """EIE runs the fully connected layers of AlexNet; it wins none of its convolutions and not the whole of it."""
+    arguments = ("explore", "--arch", "eie", "--arch", "dcnn", "--network", "alexnet:all", "--density", "0.2,0.6")
+    result = run(*arguments)
+    assert "eie leaves 5 layers of alexnet:all out" in result.stderr
+    best = table(Path("results"), "winners")
+    assert {row["layer"] for row in best} == {"fc6", "fc7", "fc8"}
+    rows = table(Path("results"))
+    unknown = [row for row in rows if row["cycles"] == ""]
+    assert {(row["architecture"], row["energy_pj"]) for row in unknown} == {("eie", "")}
+    assert all("fully connected" in row["note"] for row in unknown)
+
+
+def test_a_design_that_runs_nothing_gives_tables_without_figures() -> None:
+    run("explore", "--arch", "eie", "--network", "alexnet", "--density", "0.2,0.6")
+    assert not list(Path("results").glob("*.pdf"))
+    assert {row["cycles"] for row in table(Path("results"))} == {""}
+
+
+def test_notes_survive_an_interruption(monkeypatch: pytest.MonkeyPatch) -> None:
+    arguments = (
+        "explore",
+        "--arch",
+        "eie",
+        "--arch",
+        "dcnn",
+        "--network",
+        "alexnet:all",
+        "--density",
+        "0.5",
+        "--no-plots",
+    )
+    run(*arguments)
+    whole = files_below(Path("results"))
+    shutil.rmtree("results")
+    ran: list[Job] = []
+
+    def interrupted(job: Job) -> JobResult:
+        if ran:
+            raise KeyboardInterrupt
+        ran.append(job)
+        return run_job(job)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(runner, "run_job", interrupted)
+        run(*arguments, code=1)
+    run(*arguments, "--resume")
+    assert files_below(Path("results")) == whole

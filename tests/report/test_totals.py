@@ -1,7 +1,7 @@
 import pandas as pd
 import pytest
 
-from timeloop_py.report.totals import layer_totals, network_totals
+from timeloop_py.report.totals import layer_totals, network_totals, summed
 
 
 def rows(*entries: tuple[str, str, float, float, float]) -> pd.DataFrame:
@@ -57,3 +57,11 @@ def test_a_sweep_is_refused_where_one_point_is_meant() -> None:
     frame = rows(("a", "1", 1.0, 10, 1), ("a", "1", 0.5, 4, 1))
     with pytest.raises(ValueError, match="a has several rows for layer 1 of net"):
         layer_totals(frame, ["cycles"])
+
+
+def test_a_sum_over_something_unknown_is_unknown() -> None:
+    frame = pd.DataFrame({"design": ["a", "a", "b", "b"], "cycles": [1.0, float("nan"), 2.0, 3.0], "energy_pj": 1.0})
+    found = summed(frame, ["design"], ["cycles", "energy_pj"]).set_index("design")
+    assert found["cycles"].isna().tolist() == [True, False]
+    assert found.loc["b", "cycles"] == 5
+    assert found["energy_pj"].tolist() == [2, 2]

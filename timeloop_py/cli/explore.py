@@ -79,7 +79,7 @@ def command(
     (per level, tensor and action), winners.csv, figures, and provenance.json. With no argument: SCNN, DCNN and
     DCNN-opt on GoogLeNet from density 1.0 down to 0.1.
     """
-    from timeloop_py.explore.results import write_results
+    from timeloop_py.explore.results import layers_left_out, write_results
     from timeloop_py.explore.runner import run_sweep
     from timeloop_py.explore.store import PartialStore
     from timeloop_py.explore.sweep import Sweep, load_designs
@@ -108,6 +108,8 @@ def command(
     except SpecError:
         store.withdraw()
         raise
+    for sentence in layers_left_out(result):
+        note(sentence)
     # Resuming changes nothing in the result, so nothing in the record of it.
     ran = [argument for argument in command_line() if argument != "--resume"]
     written = write_results(output, sweep, result, ran, plots)

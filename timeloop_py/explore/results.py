@@ -56,21 +56,26 @@ def write_results(
 
 
 def density_figures(result: JobResult, best: pd.DataFrame | None = None) -> dict[str, Figure]:
-    """Curves, stacks and winners over density, where the points of the sweep form one path."""
-    results = result.results
+    """Curves, stacks and winners over density, where the points of the sweep form one path.
+
+    Of designs that run every layer: the sums of others would be those of less work.
+    """
+    designs = _complete(result.results)
+    results, accesses = (frame[frame["architecture"].isin(designs)] for frame in (result.results, result.accesses))
     layers = results.groupby(["architecture", "network", "layer"], sort=False)
     points = results[["weight_density", "activation_density"]].drop_duplicates()
     shared = bool((layers.size() == len(points)).all())
     varying = [name for name in points.columns if len(set(points[name])) > 1]
     together = bool((points["weight_density"] == points["activation_density"]).all())
-    if not shared or len(points) < 2 or (len(varying) > 1 and not together):
+    if not designs or not shared or len(points) < 2 or (len(varying) > 1 and not together):
         return {}
     labels = _labels(results)
-    figures = {"energy_breakdown": energy_breakdown(result.accesses, labels=labels)}
+    figures = {"energy_breakdown": energy_breakdown(accesses, labels=labels)}
     baseline = _baseline(results)
     figures["density_sensitivity"] = density_sensitivity(results, labels=labels, baseline=baseline)
     if best is not None and not best.empty:
-        figures["winners"] = winner_map(best, metric="edp_pj_cycles", labels=labels, baseline=baseline)
+        named = _labels(result.results)
+        figures["winners"] = winner_map(best, metric="edp_pj_cycles", labels=named, baseline=baseline)
     return figures
 
 
@@ -95,9 +100,30 @@ def layer_figures(results: pd.DataFrame) -> dict[str, Figure]:
 
 def _baseline(results: pd.DataFrame) -> str:
     """The design that others are compared with: DCNN or a variant of it, else the first dense one, else the first."""
-    names = [str(name) for name in results["architecture"].unique()]
-    dense = [str(name) for name in results.loc[results["oracle_cycles"].isna(), "architecture"].unique()]
+    names = _complete(results) or [str(name) for name in results["architecture"].unique()]
+    sparse = set(results.loc[results["oracle_cycles"].notna(), "architecture"])
+    dense = [name for name in names if name not in sparse]
     return next((name for name in dense if _base(name) == "dcnn"), (dense or names)[0])
+
+
+def _complete(results: pd.DataFrame) -> list[str]:
+    """Designs that have a result in every layer of every network."""
+    missing = set(results.loc[results["cycles"].isna(), "architecture"])
+    return [str(name) for name in results["architecture"].unique() if name not in missing]
+
+
+def layers_left_out(result: JobResult) -> list[str]:
+    """Which designs do not run all layers of a network, and why: a sentence for each."""
+    if "note" not in result.results:
+        return []
+    rows = result.results[result.results["note"].fillna("") != ""]
+    keys = ["architecture", "network", "note"]
+    counts = rows.groupby(keys, sort=False)["layer"].nunique().reset_index()
+    return [
+        f"{design} leaves {count} layer{'s' * (count > 1)} of {network} out ({reason}): it is not in the figures of "
+        "whole networks"
+        for design, network, reason, count in counts.itertuples(index=False)
+    ]
 
 
 def _of_other_cycles(results: pd.DataFrame, baseline: str) -> pd.DataFrame:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 FOLDER = ".partial"
 _TABLES = ("results", "accesses", "summary")
-_NAMES = ("architecture", "network", "layer", "dataflow", "binding", "level", "tensor", "action")
+_NAMES = ("architecture", "network", "layer", "dataflow", "binding", "level", "tensor", "action", "note")
 
 
 class PartialStore:

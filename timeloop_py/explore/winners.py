@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from timeloop_py.report.totals import ALL_LAYERS, POINT
+from timeloop_py.report.totals import ALL_LAYERS, POINT, summed
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -20,22 +20,24 @@ def winners(results: pd.DataFrame, metrics: Sequence[str] = METRICS) -> pd.DataF
 
     ``results`` holds one row per design, network, layer and point. Gives a row with the columns ``network, layer,
     weight_density, activation_density, metric, winner, runner_up, advantage``: the runner-up's value over the
-    winner's. Points at which only one design was evaluated are left out. The energy-delay product of a network is its
-    energy times its cycles.
+    winner's. Where only one design has a result there is no row; a design that leaves layers of a network out has none
+    for the network. The energy-delay product of a network is its energy times its cycles.
     """
     import pandas as pd
 
     keys = ["architecture", "network", "layer", *POINT]
     layers = results[[*keys, "cycles", "energy_pj"]]
-    networks = layers.groupby(["architecture", "network", *POINT], sort=False)[["cycles", "energy_pj"]].sum()
-    frame = pd.concat([networks.reset_index().assign(layer=ALL_LAYERS), layers], ignore_index=True)
+    networks = summed(layers, ["architecture", "network", *POINT], ["cycles", "energy_pj"])
+    frame = pd.concat([networks.assign(layer=ALL_LAYERS), layers], ignore_index=True).dropna(subset=["cycles"])
     frame["edp_pj_cycles"] = frame["cycles"] * frame["energy_pj"]
     designs = list(results["architecture"].unique())
     rows = []
     for place, group in frame.groupby(["network", "layer", *POINT], sort=False):
         if len(group) < 2:
             continue
-        values = group.set_index("architecture").reindex(designs).dropna(subset=["cycles"])
+        values = group.set_index("architecture").reindex(
+            [name for name in designs if name in set(group["architecture"])]
+        )
         for metric in metrics:
             column = values[metric]
             first = column.index[int((column <= column.min() * (1 + TIE)).to_numpy().argmax())]

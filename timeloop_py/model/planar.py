@@ -71,8 +71,8 @@ class PlanarResult:
 
     @property
     def energy_pj(self) -> Array:
-        """The sum over all events."""
-        return sum((part.energy_pj for part in self.energies), np.zeros_like(self.cycles))
+        """The sum over all events; unknown where there are no cycles either (a layer that does not apply)."""
+        return sum((part.energy_pj for part in self.energies), 0 * self.cycles)
 
 
 def evaluate_planar(

@@ -20,6 +20,13 @@ def by_network(frame: pd.DataFrame) -> dict[str, pd.DataFrame]:
     return {str(network): frame[frame["network"] == network] for network in frame["network"].unique()}
 
 
+def summed(frame: pd.DataFrame, keys: Sequence[str], metrics: Sequence[str]) -> pd.DataFrame:
+    """Sums of metrics over the rows that share `keys`; unknown where one of them is unknown (a layer left out)."""
+    groups = frame.groupby(list(keys), sort=False)[list(metrics)]
+    incomplete = groups.count().lt(groups.size(), axis=0)
+    return groups.sum().mask(incomplete).reset_index()
+
+
 def network_totals(results: pd.DataFrame, metrics: Sequence[str], column: str = "architecture") -> pd.DataFrame:
     """Sums of additive metrics over the layers of each network.
 
@@ -51,7 +58,7 @@ def network_totals(results: pd.DataFrame, metrics: Sequence[str], column: str = 
     uneven = layers.index[layers["min"] != layers["max"]]
     if len(uneven) > 0:
         raise ValueError(f"{' on '.join(uneven[0])}: not every layer was evaluated at every density point")
-    return groups[list(metrics)].sum().reset_index()
+    return summed(results, keys, metrics)
 
 
 def layer_totals(
@@ -98,7 +105,7 @@ def layer_totals(
         frame[name] = frame[name] * frame["cycles"]
     if group is not None:
         frame["layer"] = frame["layer"].map(group)
-    totals = frame.groupby(keys, sort=False).sum().reset_index()
+    totals = summed(frame, keys, [name for name in frame.columns if name not in keys])
     for name in cycle_weighted:
         totals[name] = totals[name] / totals["cycles"]
     return totals.drop(columns=weights)
