@@ -108,8 +108,7 @@ def test_eie_runs_fully_connected_layers_only() -> None:
 
 def of(architecture: Architecture, layer: Layer) -> Fibers:
     nest = array_nest(architecture, layer)
-    operand, position = nest.skips[-1]
-    return fibers(nest, operand, position)
+    return fibers(nest, nest.skips[-1])
 
 
 def test_a_window_of_cnvlutin() -> None:
@@ -140,8 +139,8 @@ def test_columns_of_eie() -> None:
 @given(layers, st.sampled_from(("cnvlutin", "cambricon_x")))
 def test_fibers_hold_every_position_of_the_dense_nest(layer: Layer, name: str) -> None:
     nest = array_nest(ARCHITECTURES[name], layer)
-    operand, position = nest.skips[-1]
-    found = fibers(nest, operand, position)
+    operand = nest.skips[-1].operand
+    found = fibers(nest, nest.skips[-1])
     held: Counter[str] = Counter()
     for kind in found.kinds:
         held["positions"] += kind.count * sum(length * lanes for length, lanes in kind.lanes)

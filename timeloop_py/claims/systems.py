@@ -15,7 +15,13 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 #: System name: the module whose ``load()`` gives it.
-SYSTEMS = {"scnn": "timeloop_py.claims.scnn.system"}
+SYSTEMS = {
+    "scnn": "timeloop_py.claims.scnn.system",
+    **{
+        name: f"timeloop_py.claims.related.{name}"
+        for name in ("cambricon_x", "cnvlutin", "dadiannao", "eie", "eyeriss")
+    },
+}
 #: Words that stand for several exhibits: how their names begin.
 _GROUPS = {"tables": "table", "figures": "fig", "sections": "section"}
 

@@ -215,7 +215,7 @@ class ArrayAccesses:
         return self.nest.mapping.nodes.index(Store(level, tensor))
 
     def _below_skip(self, level: str, tensor: str) -> bool:
-        return any(operand == tensor and self._place(level, tensor) >= place for operand, place in self.nest.skips)
+        return any(skip.operand == tensor and self._place(level, tensor) >= skip.position for skip in self.nest.skips)
 
     def _needed_for(self, level: str, tensor: str, operand: str) -> int:
         """Elements of ``operand`` that one word of ``tensor``, on its way down from ``level``, is used with.

@@ -63,7 +63,7 @@ def array_time(
     if not nest.skips:
         cycles = np.full(points, dense)
         return ArrayTime(cycles, cycles, {}, {}, {}, np.ones(points))
-    found = [(operand, fibers(nest, operand, position)) for operand, position in nest.skips]
+    found = [(skip.operand, fibers(nest, skip)) for skip in nest.skips]
     scale = np.full(points, inside if any(operand == "Inputs" for operand, _ in found) else 1.0)
     shares: dict[str, Array] = {}
     fiber_runs: dict[str, Array] = {}
@@ -96,7 +96,7 @@ def array_time(
     vector_runs[operand] = vectors * last.inner * scale
     cycles = slowest * last.inner * scale
     # Lanes of one sum end a cycle together: it is updated in each of the slowest one's.
-    separate = last.lanes > 1 and _lanes_reduce(nest, nest.skips[-1][1])
+    separate = last.lanes > 1 and _lanes_reduce(nest, nest.skips[-1].position)
     updates = cycles if separate else vectors / last.lanes * last.inner * scale
     return ArrayTime(cycles, busy * last.inner * scale, shares, fiber_runs, vector_runs, updates / dense)
 

@@ -10,6 +10,10 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from itertools import product as cartesian
+from typing import Any
+
+import numpy as np
 
 from timeloop_py.nest.traffic import Traffic, count_traffic, tile_words
 from timeloop_py.nest.walk import Nest
@@ -23,14 +27,30 @@ from timeloop_py.specs.mapping import Loop, LoopKind, Node, Store
 from timeloop_py.specs.mapping import Mapping as LoopMapping
 from timeloop_py.specs.problem import Problem, Tensor
 
+#: How much longer than the fewest cycles ``best`` spatial bounds may take where that makes words cheaper.
+SLACK = 0.1
+
 
 class DoesNotApplyError(SpecError):
     """A layer that an accelerator is not made for, and why."""
 
 
 @dataclass(frozen=True)
+class SkipPlace:
+    """A skip of a mapping: it stands before node ``position``.
+
+    ``vector``: non-zeros of a fiber that a cycle takes, which is what the array has lanes for and not what a dimension
+    has positions for: vectors of non-zeros are packed across dimensions.
+    """
+
+    operand: str
+    position: int
+    vector: int
+
+
+@dataclass(frozen=True)
 class ArrayNest:
-    """A layer's mapping onto an array. ``skips``: operand and the position in the mapping that its skip stands before.
+    """A layer's mapping onto an array, with what it skips.
 
     ``traffic`` are the dense counts of its words; where dimensions had to be rounded up to be counted, ``word_share``
     is the part of a tensor's words that exists.
@@ -38,14 +58,29 @@ class ArrayNest:
 
     problem: Problem
     mapping: LoopMapping
-    skips: tuple[tuple[str, int], ...]
+    skips: tuple[SkipPlace, ...]
     traffic: Traffic
     word_share: Mapping[str, float]
 
     @property
     def used_lanes(self) -> int:
         """Multipliers that have work in the first pass."""
-        return math.prod(node.bound for node in self.mapping.nodes if isinstance(node, Loop) and node.is_spatial)
+        nodes = self.mapping.nodes
+        lanes = math.prod(
+            min(
+                size,
+                math.prod(
+                    node.bound for node in nodes if isinstance(node, Loop) and node.is_spatial and node.dim == dim
+                ),
+            )
+            for dim, size in self.problem.dims.items()
+        )
+        for skip in self.skips:
+            dims = self.problem.tensor(skip.operand).dims
+            fiber = [node for node in nodes[skip.position :] if isinstance(node, Loop) and node.dim in dims]
+            packed = math.prod(node.bound for node in fiber if node.is_spatial)
+            lanes = lanes // packed * min(skip.vector, math.prod(node.bound for node in fiber))
+        return lanes
 
 
 @dataclass(frozen=True)
@@ -123,15 +158,18 @@ class _Filling:
 
     def nest(self) -> ArrayNest:
         self._fixed()
-        self._array_axes()
+        choices = self._array_axes()
+        if len(choices) == 1:
+            self.bounds.update(choices[0])
         self._certain()
-        self._capacities()
+        self._most()
+        self._best(choices)
         nodes = self._nodes({})
-        mapping = LoopMapping(tuple(node for node in nodes if not isinstance(node, Skip)))
-        skips: list[tuple[str, int]] = []
+        mapping = self._mapping({})
+        skips: list[SkipPlace] = []
         for position, node in enumerate(nodes):
             if isinstance(node, Skip):
-                skips.append((node.operand, position - len(skips)))
+                skips.append(SkipPlace(node.operand, position - len(skips), self._vector(node.operand, position)))
         traffic, counted = self._traffic(mapping)
         return ArrayNest(self.problem, mapping, tuple(skips), traffic, _word_shares(self.problem, counted))
 
@@ -140,11 +178,20 @@ class _Filling:
             if isinstance(node, OpenLoop):
                 yield position, node
 
-    def _left(self, dim: str, besides: Mapping[int, int] | None = None) -> int:
+    def _left(self, dim: str, besides: Mapping[int, Any] | None = None) -> Any:
         """Iterations of a dimension that the bounds so far leave, rounded up."""
         bounds = {**self.bounds, **(besides or {})}
         taken = math.prod(bounds.get(position, 1) for position, loop in self._loops() if loop.dim == dim)
         return -(-self.problem.dims[dim] // taken)
+
+    def _vector(self, operand: str, skip: int) -> int:
+        """Lanes of the array below a skip that its operand's dimensions are spread over."""
+        dims = self.problem.tensor(operand).dims
+        return math.prod(
+            self.sizes[loop.bound.names[0]] if loop.bound.kind == "size" else self.bounds[position]
+            for position, loop in self._loops()
+            if position > skip and loop.dim in dims and loop.kind is not LoopKind.TEMPORAL
+        )
 
     # -- numbers and sizes ----------------------------------------------------------------------------
 
@@ -156,8 +203,8 @@ class _Filling:
 
     # -- axes of the array -----------------------------------------------------------------------------
 
-    def _array_axes(self) -> None:
-        """Spatial loops that share an axis: whole dimensions first, then what leaves the fewest iterations."""
+    def _array_axes(self) -> list[dict[int, int]]:
+        """Spatial loops that share an axis: ``all`` and ``most`` are filled in; ways to fill in the ``best`` ones."""
         room = dict(self.sizes)
         for position, loop in self._loops():
             axis = loop.bound.names[0] if loop.bound.names else ""
@@ -175,16 +222,17 @@ class _Filling:
             for position, loop in self._loops()
             if loop.kind is not LoopKind.TEMPORAL and loop.bound.kind == "best" and loop.bound.names[0] in room
         ]
-        best: tuple[int, tuple[int, ...]] | None = None
+        dims = {loop.dim for _, loop in shared}
+        found: dict[tuple[int, ...], int] = {}
         for choice in self._shares(shared, room):
             besides = {position: bound for (position, _), bound in zip(shared, choice, strict=True)}
-            dims = {loop.dim for _, loop in shared}
-            iterations = math.prod(self._left(dim, besides) for dim in dims)
-            # Of equal ones those that give the loops named first the most.
-            if best is None or (iterations, [-bound for bound in choice]) < (best[0], [-bound for bound in best[1]]):
-                best = (iterations, choice)
-        if best is not None:
-            self.bounds.update({position: bound for (position, _), bound in zip(shared, best[1], strict=True)})
+            found[choice] = math.prod(self._left(dim, besides) for dim in dims)
+        fewest = min(found.values())
+        return [
+            {position: bound for (position, _), bound in zip(shared, choice, strict=True)}
+            for choice, iterations in found.items()
+            if iterations <= fewest * (1 + SLACK)
+        ]
 
     def _shares(self, loops: Sequence[tuple[int, OpenLoop]], room: Mapping[str, int]) -> Iterator[tuple[int, ...]]:
         """Ways to share the axes among loops; only bounds that no smaller one of as many passes could replace."""
@@ -206,79 +254,91 @@ class _Filling:
 
     # -- capacities ------------------------------------------------------------------------------------
 
-    def _capacities(self) -> None:
-        """Loops limited by components: ``most`` from the innermost out, then ``best`` by words over DRAM."""
+    def _most(self) -> None:
+        """Loops of ``most`` iterations that fit components, from the innermost out."""
         for position, loop in reversed(list(self._loops())):
             if position not in self.bounds and loop.bound.kind == "most":
-                fitting = [
-                    bound
-                    for bound in distinct_bounds(self._left(loop.dim), self.problem.dims[loop.dim])
-                    if self._fits(loop.bound.names, {position: bound})
-                ]
-                if not fitting:
-                    raise DoesNotApplyError(f"not one iteration of {loop.dim} fits {', '.join(loop.bound.names)}")
-                self.bounds[position] = max(fitting)
-        groups: dict[tuple[str, ...], list[tuple[int, OpenLoop]]] = {}
-        for position, loop in reversed(list(self._loops())):
-            if position not in self.bounds and loop.bound.kind == "best":
-                groups.setdefault(loop.bound.names, []).append((position, loop))
-        for free in groups.values():
-            self._least_traffic(free)
+                left = self._left(loop.dim)
+                self.bounds[position] = min(left, self._most_that_fit(position, loop, left))
 
-    def _least_traffic(self, free: Sequence[tuple[int, OpenLoop]]) -> None:
-        names = free[0][1].bound.names
-        largest = self._largest(free, names, {})
-        if not largest:
-            raise DoesNotApplyError(f"not one pass of the array fits {', '.join(names)}")
-        costs = []
-        for choice in largest:
-            besides = {position: bound for (position, _), bound in zip(free, choice, strict=True)}
-            mapping = LoopMapping(tuple(node for node in self._nodes(besides) if not isinstance(node, Skip)))
-            # All dimensions rounded up: a short last pass costs like a full one here, and counting is quick.
-            traffic = count_traffic(_rounded(self.problem, mapping), mapping, self.template.options)
-            off_chip = sum(row.reads + row.updates for row in traffic.rows if row.level == "dram")
-            on_chip = sum(row.reads + row.updates for row in traffic.rows if row.level in names)
-            costs.append((off_chip, on_chip, [-bound for bound in choice], choice))
-        chosen = min(costs)[-1]
-        self.bounds.update({position: bound for (position, _), bound in zip(free, chosen, strict=True)})
+    def _most_that_fit(self, position: int, loop: OpenLoop, left: int) -> int:
+        """The most iterations of a loop that fit its components alone, loops without a bound counting once."""
+        bounds = np.array(distinct_bounds(left, left), dtype=np.int64)
+        fitting = bounds[np.broadcast_to(self._fits(loop.bound.names, {position: bounds}), bounds.shape)]
+        if not fitting.size:
+            raise DoesNotApplyError(f"not one iteration of {loop.dim} fits {', '.join(loop.bound.names)}")
+        return int(fitting.max())
 
-    def _largest(
-        self, free: Sequence[tuple[int, OpenLoop]], names: Sequence[str], besides: Mapping[int, int]
-    ) -> list[tuple[int, ...]]:
-        """Bounds of loops that fit together, and none of them could be larger."""
-        (position, loop), *others = free
-        left = self._left(loop.dim, besides)
-        found: list[tuple[int, ...]] = []
-        for bound in reversed(distinct_bounds(left, left)):
-            if not self._fits(names, {**besides, position: bound}):
-                break
-            found += [
-                (bound, *rest)
-                for rest in (self._largest(others, names, {**besides, position: bound}) if others else [()])
-            ]
-        return [
-            one
-            for one in found
-            if not any(other != one and all(a >= b for a, b in zip(other, one, strict=True)) for other in found)
+    def _best(self, choices: Sequence[dict[int, int]]) -> None:
+        """Of all bounds that fit together those whose words cost least, counted in one batch.
+
+        ``choices`` are ways to fill in the spatial loops; every one of them goes with all bounds of the temporal ones.
+        """
+        free = [
+            (position, loop)
+            for position, loop in reversed(list(self._loops()))
+            if position not in self.bounds and loop.bound.kind == "best" and position not in choices[0]
         ]
+        if not free and len(choices) == 1:
+            return
+        names = tuple(dict.fromkeys(name for _, loop in free for name in loop.bound.names))
+        most = {position: self._most_that_fit(position, loop, self._left(loop.dim)) for position, loop in free}
+        rows = []
+        for choice in choices:
+            axes = [distinct_bounds(self._left(loop.dim, choice), most[position]) for position, loop in free]
+            rows += [(*choice.values(), *bounds) for bounds in cartesian(*axes)]
+        places = [*choices[0], *most]
+        grid = np.array(rows, dtype=np.int64).T
+        open_bounds = dict(zip(places, grid, strict=True))
+        keep = np.broadcast_to(self._fits(names, open_bounds), grid.shape[1:]).copy()
+        for dim in {loop.dim for _, loop in free}:
+            inner = [open_bounds[position] for position, loop in free if loop.dim == dim]
+            spatial = [open_bounds[position] for position in choices[0] if self._dim(position) == dim]
+            # Bounds beyond what the inner ones leave of the dimension would repeat others.
+            keep &= math.prod([*spatial, *inner[:-1]]) * (inner[-1] - 1) < self._left(dim)
+        if not np.any(keep):
+            raise DoesNotApplyError(f"not one pass of the array fits {', '.join(names)}")
+        grid = grid[:, keep]
+        cost = np.asarray(self._cost(dict(zip(places, grid, strict=True))), dtype=float)
+        chosen = np.lexsort((*(-grid[::-1]), np.broadcast_to(cost, grid.shape[1:])))[0]
+        self.bounds.update({position: int(bound) for position, bound in zip(places, grid[:, chosen], strict=True)})
 
-    def _fits(self, names: Sequence[str], besides: Mapping[int, int]) -> bool:
+    def _dim(self, position: int) -> str:
+        node = self.template.nodes[position]
+        assert isinstance(node, OpenLoop)
+        return node.dim
+
+    def _cost(self, besides: Mapping[int, Any]) -> Any:
+        """What the words of the components with a price cost; bounds may be arrays.
+
+        All dimensions are rounded up: a short last pass costs like a full one here.
+        """
+        mapping = self._mapping(besides)
+        traffic = count_traffic(_rounded(self.problem, mapping), mapping, self.template.options, perfect=True)
+        prices = dict(self.template.costs)
+        return sum(prices[row.level] * (row.reads + row.updates) for row in traffic.rows if row.level in prices)
+
+    def _fits(self, names: Sequence[str], besides: Mapping[int, Any]) -> Any:
         """Whether the tiles below the storage nodes of components fit, loops without a bound counting once."""
-        mapping = LoopMapping(tuple(node for node in self._nodes(besides, rest=False) if not isinstance(node, Skip)))
-        nest = Nest(self.problem, mapping)
+        mapping = self._mapping(besides, rest=False)
+        nest = Nest(_rounded(self.problem, mapping), mapping, perfect=True)
+        fits: Any = True
         for name in names:
             bits = sum(
                 tile_words(nest, self.problem.tensor(store.tensor), store.depth) * self.tensor_bits[name, store.tensor]
                 for store in nest.stores
                 if store.level == name
             )
-            if bits > self.capacity_bits[name]:
-                return False
-        return True
+            fits = fits & (bits <= self.capacity_bits[name])
+        return fits
 
     # -- the mapping -----------------------------------------------------------------------------------
 
-    def _nodes(self, besides: Mapping[int, int], rest: bool = True) -> list[Node | Skip]:
+    def _mapping(self, besides: Mapping[int, Any], rest: bool = True) -> LoopMapping:
+        """The nodes but skips; bounds may be arrays."""
+        return LoopMapping(tuple(node for node in self._nodes(besides, rest) if not isinstance(node, Skip)))
+
+    def _nodes(self, besides: Mapping[int, Any], rest: bool = True) -> list[Node | Skip]:
         bounds = {**self.bounds, **besides}
         if rest:
             for position, loop in self._loops():

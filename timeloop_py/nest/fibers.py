@@ -10,7 +10,7 @@ from itertools import product as cartesian
 
 import numpy as np
 
-from timeloop_py.nest.array_nest import ArrayNest
+from timeloop_py.nest.array_nest import ArrayNest, SkipPlace
 from timeloop_py.specs.mapping import Loop
 
 
@@ -52,14 +52,14 @@ class Fibers:
         return max(length for kind in self.kinds for length, _ in kind.lanes)
 
 
-def fibers(nest: ArrayNest, operand: str, position: int) -> Fibers:
-    """Fibers of an operand whose skip stands before node ``position`` of the mapping.
+def fibers(nest: ArrayNest, skip: SkipPlace) -> Fibers:
+    """Fibers of a skip's operand.
 
     Where a dimension is split over lanes, they get as equal parts of it as there are.
     """
-    dims = nest.problem.tensor(operand).dims
-    above = [node for node in nest.mapping.nodes[:position] if isinstance(node, Loop)]
-    below = [node for node in nest.mapping.nodes[position:] if isinstance(node, Loop)]
+    dims = nest.problem.tensor(skip.operand).dims
+    above = [node for node in nest.mapping.nodes[: skip.position] if isinstance(node, Loop)]
+    below = [node for node in nest.mapping.nodes[skip.position :] if isinstance(node, Loop)]
     repeats = inner = 1
     for dim in nest.problem.dims:
         if dim not in dims:
@@ -85,7 +85,7 @@ def fibers(nest: ArrayNest, operand: str, position: int) -> Fibers:
     different = sum(kinds.values())
     return Fibers(
         kinds=tuple(FiberKind(count * repeats, lanes) for lanes, count in kinds.items()),
-        vector=math.prod(node.bound for node in below if node.dim in dims and node.is_spatial),
+        vector=skip.vector,
         different=different,
         inner=inner,
     )

@@ -32,9 +32,9 @@ class Bound:
 
     ``number``; ``size``: a size of the architecture; ``rest``: what the other loops of the dimension leave;
     ``all``: the whole dimension, which has to fit; ``most``: as many as fit; ``best``: of those that fit the ones with
-    the fewest cycles (spatial loops), or with the fewest words over DRAM. What they have to fit stands in ``names``: a
-    size, which all spatial loops that name it share, or components, whose capacity the tiles below may fill. Loops
-    with the same limits are chosen together, inner ones first. No bound exceeds its dimension.
+    the cheapest words (``costs`` of the template), of spatial ones that take at most a tenth more cycles than the
+    fewest. What they have to fit stands in ``names``: a size, which all spatial loops that name it share, or
+    components, whose capacity the tiles below may fill. No bound exceeds its dimension.
     """
 
     kind: BoundKind
@@ -83,6 +83,8 @@ class ArrayTemplate:
     layers: tuple[LayerKind, ...]
     reason: str = ""
     options: CountingOptions = field(default_factory=CountingOptions)
+    #: what a word read or updated in a component costs when ``best`` bounds are compared
+    costs: tuple[tuple[str, float], ...] = (("dram", 1.0),)
 
     @property
     def loops(self) -> tuple[OpenLoop, ...]:
@@ -141,6 +143,7 @@ def load_array_template(section: Section, name: str) -> ArrayTemplate:
     nodes = tuple(_node(item) for item in section.items("nest"))
     kinds = tuple(cast("LayerKind", kind.choice(get_args(LayerKind))) for kind in section.items("layers", ()))
     options: Section | None = section.section("options", None)
+    costs: Section | None = section.section("costs", None)
     template = ArrayTemplate(
         name=name,
         description=section.text("description"),
@@ -148,6 +151,7 @@ def load_array_template(section: Section, name: str) -> ArrayTemplate:
         layers=kinds or get_args(LayerKind),
         reason=section.text("reason", ""),
         options=parse_counting_options(options),
+        costs=tuple((name, costs.number(name, above=0)) for name in costs) if costs else (("dram", 1.0),),
     )
     section.finish()
     return template

@@ -1,0 +1,1 @@
+"""Systems that the SCNN paper is compared with: what their publications say, from their specs."""

@@ -1,0 +1,139 @@
+"""EIE (Han et al., ISCA 2016): nine fully connected layers, queues and placeholders."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from functools import cache, partial
+from typing import TYPE_CHECKING
+
+from timeloop_py.claims.ledger import Measured
+from timeloop_py.claims.related.common import (
+    architecture,
+    at_process,
+    on_chip_energy_pj,
+    operations_per_second,
+    power_w,
+    related_system,
+    scaled_area,
+)
+from timeloop_py.claims.systems import System
+from timeloop_py.model.evaluate import Evaluation, evaluate
+from timeloop_py.specs.architecture import Architecture, load_architecture
+from timeloop_py.specs.layer import Layer
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+#: Table III: inputs, outputs, weight and activation density.
+LAYERS = {
+    "alex6": Layer("Alex-6", K=4096, C=9216, weight_density=0.09, activation_density=0.351),
+    "alex7": Layer("Alex-7", K=4096, C=4096, weight_density=0.09, activation_density=0.353),
+    "alex8": Layer("Alex-8", K=1000, C=4096, weight_density=0.25, activation_density=0.375),
+    "vgg6": Layer("VGG-6", K=4096, C=25088, weight_density=0.04, activation_density=0.183),
+    "vgg7": Layer("VGG-7", K=4096, C=4096, weight_density=0.04, activation_density=0.375),
+    "vgg8": Layer("VGG-8", K=1000, C=4096, weight_density=0.23, activation_density=0.411),
+    "ntwe": Layer("NT-We", K=600, C=4096, weight_density=0.10),
+    "ntwd": Layer("NT-Wd", K=8791, C=600, weight_density=0.11),
+    "ntlstm": Layer("NT-LSTM", K=2400, C=1201, weight_density=0.10),
+}
+
+
+@cache
+def _queued(depth: int) -> Architecture:
+    return load_architecture("eie", [("dataflow.queue_depth", depth)])
+
+
+@cache
+def _run(layer: str, depth: int = 8) -> Evaluation:
+    return evaluate(_queued(depth), LAYERS[layer])
+
+
+def _time_us(layer: str) -> float:
+    return _run(layer).cycles / (_queued(8).clock_ghz * 1e3)
+
+
+def _work_us(layer: str) -> float:
+    """Entries over PEs: what the layer would take without waiting."""
+    multiplies = float(_run(layer).to_frame()["multiplies"].iloc[0])
+    return multiplies / _queued(8).components["multiplier"].count / (_queued(8).clock_ghz * 1e3)
+
+
+def _actual(layer: str) -> Measured:
+    balance = _work_us(layer) / _time_us(layer)
+    return Measured(_time_us(layer), f"{_work_us(layer):.1f} us of work, {balance:.0%} of the cycles")
+
+
+def _peak() -> Measured:
+    return Measured(operations_per_second(architecture("eie")) / 1e9)
+
+
+def _theory() -> Measured:
+    return Measured(tuple(_work_us(layer) for layer in LAYERS), "placeholders included, waiting left out")
+
+
+def _shallow_queue() -> Measured:
+    shares = []
+    for layer in LAYERS:
+        evaluation = _run(layer, 1)
+        work = float(evaluation.to_frame()["multiplies"].iloc[0]) / 64
+        shares.append(work / evaluation.cycles)
+    return Measured(sum(shares) / len(shares), f"from {min(shares):.2f} to {max(shares):.2f}")
+
+
+def _over_dadiannao() -> Measured:
+    fc7 = LAYERS["alex7"]
+    large = replace(load_architecture("eie", [("parameters.pes", 256)]), clock_ghz=1.2)
+    theirs = architecture("dadiannao")
+    ours_s = evaluate(large, fc7).cycles / large.clock_ghz
+    return Measured(evaluate(theirs, fc7).to_frame()["compute_cycles"].iloc[0] / theirs.clock_ghz / ours_s)
+
+
+def _power() -> Measured:
+    design = architecture("eie")
+    energy = sum(on_chip_energy_pj(_run(layer)) for layer in LAYERS)
+    cycles = sum(_run(layer).cycles for layer in LAYERS)
+    return Measured(power_w(at_process(energy, design, 45, 0.9), cycles, design.clock_ghz))
+
+
+def _area() -> Measured:
+    return Measured(scaled_area(_run("alex7").area_mm2, 45) / 64)
+
+
+MEASURES: dict[str, Callable[[], Measured]] = {
+    "peak": _peak,
+    "theory": _theory,
+    **{layer: partial(_actual, layer) for layer in LAYERS},
+    "queue1": _shallow_queue,
+    "dadiannao": _over_dadiannao,
+    "power": _power,
+    "area": _area,
+}
+
+
+def table() -> pd.DataFrame:
+    """Time, work and balance of the nine layers."""
+    import pandas as pd
+
+    rows = [
+        {
+            "layer": layer.name,
+            "work_us": _work_us(key),
+            "time_us": _time_us(key),
+            "balance": _work_us(key) / _time_us(key),
+            "energy_pj": _run(key).energy_pj,
+        }
+        for key, layer in LAYERS.items()
+    ]
+    return pd.DataFrame(rows)
+
+
+def load() -> System:
+    """EIE's ledger."""
+    return related_system(
+        "eie",
+        "Han et al., EIE: Efficient Inference Engine on Compressed Deep Neural Network, ISCA 2016",
+        MEASURES,
+        table,
+        ["architecture eie", "architecture dadiannao"],
+    )
