@@ -79,6 +79,13 @@ ENUMERATED = [
     pytest.param(NMStructured(2, 4), lambda: n_m_tensors(1, 3, 2, 4), 12, (1, 12), id="2:4"),
     pytest.param(NMStructured(2, 4), lambda: n_m_tensors(1, 2, 2, 4), 7, (1, 7), id="2:4 cut"),
     pytest.param(NMStructured(1, 3), lambda: n_m_tensors(2, 2, 1, 3), (2, 5), (2, 5), id="1:3 rows"),
+    pytest.param(
+        NMStructured(1, 3, -2),
+        lambda: ((tensor.T, chance) for tensor, chance in n_m_tensors(2, 2, 1, 3)),
+        (5, 2),
+        (5, 2),
+        id="1:3 columns",
+    ),
     pytest.param(WholeChannel(0.3), lambda: channel_tensors((1, 6), 0.3), 6, (1, 6), id="channel"),
     pytest.param(WholeChannel(0.3), lambda: channel_tensors((4, 3), 0.3), (4, 3), (4, 3), id="channels"),
 ]

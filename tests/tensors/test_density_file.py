@@ -5,8 +5,10 @@ import pytest
 
 from timeloop_py.specs.errors import SpecError
 from timeloop_py.specs.files import parse_value
+from timeloop_py.specs.layer import Layer
+from timeloop_py.specs.zeros import Zeros
 from timeloop_py.tensors.density import Bernoulli, Fixed, Hypergeometric
-from timeloop_py.tensors.density_file import density_from_parameters, parse_density
+from timeloop_py.tensors.density_file import activation_model, density_from_parameters, parse_density, weight_model
 from timeloop_py.tensors.measured import Measured
 from timeloop_py.tensors.structured import Banded, BlockStructured, NMStructured, WholeChannel
 
@@ -29,6 +31,7 @@ def read(text, shape=SHAPE, path="case.yaml"):
         ("{distribution: block, density: 0.5, block: [2, 4]}", BlockStructured(0.5, (2, 4))),
         ("{distribution: simd, density: 0.5, group: 8}", BlockStructured(0.5, (8,))),
         ("{distribution: n_m, n: 2, m: 4}", NMStructured(2, 4)),
+        ("{distribution: n_m, n: 2, m: 4, axis: 0}", NMStructured(2, 4, -2)),
         ("{distribution: whole_channel, density: 0.5}", WholeChannel(0.5, 0)),
         ("{distribution: whole_channel, density: 0.5, axis: 1}", WholeChannel(0.5, 1)),
         ("{distribution: banded, band_width: 2}", Banded(8, 16, 2)),
@@ -87,3 +90,22 @@ def test_plain_values_that_were_read_before():
         density_from_parameters({"distribution": "bernoulli"}, SHAPE, "A")
     with pytest.raises(TypeError):
         density_from_parameters({"distribution": "bernoulli", "density": [1]}, SHAPE, "A")
+    block = density_from_parameters({"distribution": "block", "density": 0.5, "block": (2, 4)}, SHAPE, "A")
+    assert block == BlockStructured(0.5, (2, 4))
+
+
+def test_models_of_a_layer(tmp_path):
+    layer = Layer("conv", K=8, C=6, W=5, H=4, R=3, S=2, groups=2)
+    assert weight_model(layer) is None
+    assert activation_model(layer) is None
+    pruned = layer.with_zeros(
+        weight=Zeros.of("hypergeometric", density=0.25), activation=Zeros.of("n_m", n=1, m=3, axis=1)
+    )
+    assert weight_model(pruned) == Hypergeometric(0.25, 8 * 3 * 2 * 3)
+    assert activation_model(pruned) == NMStructured(1, 3, -3)
+    values = np.random.default_rng(0).random((1, 6, 4, 5)) < 0.4
+    np.save(tmp_path / "a.npy", values)
+    measured = activation_model(layer.with_zeros(activation=Zeros.of("measured", file=str(tmp_path / "a.npy"))))
+    np.testing.assert_array_equal(measured.mask, values[0])  # statistics per channel
+    with pytest.raises(SpecError, match="weights of conv"):
+        weight_model(layer.with_zeros(weight=Zeros.of("whole_channel", density=0.5, axis=4)))

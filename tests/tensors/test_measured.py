@@ -5,9 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from timeloop_py.specs.errors import SpecError
 from timeloop_py.tensors.density import Bernoulli
-from timeloop_py.tensors.measured import Measured, load_tensor
+from timeloop_py.tensors.measured import Measured
 
 TENSOR = np.array(
     [
@@ -45,7 +44,8 @@ def test_what_does_not_fill_a_tile_is_left_out_and_long_tiles_are_cut():
     np.testing.assert_array_equal(model.tile_occupancies(100), [[3], [1], [8]])
     np.testing.assert_array_equal(model.tile_occupancies(0), [[0], [0], [0]])
     with pytest.raises(ValueError, match="4 ranks of a tensor of 3"):
-        model.tile_occupancies((1, 1, 2, 2))
+        model.tile_occupancies((2, 1, 2, 2))
+    np.testing.assert_array_equal(model.tile_occupancies((1, 1, 2, 2)), model.tile_occupancies((1, 2, 2)))
 
 
 def test_a_vector_is_one_channel():
@@ -79,55 +79,11 @@ def test_a_large_sample_measures_its_own_model():
 def test_a_measured_tensor_stands_for_itself():
     model = Measured.of(TENSOR)
     np.testing.assert_array_equal(model.sample((3, 2, 4), np.random.default_rng(0)), TENSOR != 0)
+    joined = Measured.of(TENSOR.reshape(-1, 4)).sample((3, 2, 4), np.random.default_rng(0))
+    np.testing.assert_array_equal(joined, TENSOR != 0)
     with pytest.raises(ValueError, match="not"):
         model.sample((3, 8), np.random.default_rng(0))
     with pytest.raises(ValueError, match="without positions"):
         Measured.of(np.zeros((0, 3)))
     with pytest.raises(ValueError):
         model.mask[0, 0, 0] = False
-
-
-class TestFiles:
-    def test_npy(self, tmp_path):
-        np.save(tmp_path / "a.npy", TENSOR)
-        np.testing.assert_array_equal(load_tensor(tmp_path / "a.npy"), TENSOR)
-
-    def test_npz(self, tmp_path):
-        np.savez(tmp_path / "a.npz", weights=TENSOR, bias=TENSOR[0])
-        np.testing.assert_array_equal(load_tensor(tmp_path / "a.npz", "bias"), TENSOR[0])
-        with pytest.raises(SpecError, match=r"did you mean 'weights'"):
-            load_tensor(tmp_path / "a.npz", "wieghts")
-        with pytest.raises(SpecError, match="holds 2 tensors"):
-            load_tensor(tmp_path / "a.npz")
-
-    def test_safetensors(self, tmp_path):
-        numpy_files = pytest.importorskip("safetensors.numpy")
-        numpy_files.save_file({"conv1.weight": TENSOR.astype(np.float32)}, tmp_path / "a.safetensors")
-        np.testing.assert_array_equal(load_tensor(tmp_path / "a.safetensors"), TENSOR)
-        np.testing.assert_array_equal(load_tensor(tmp_path / "a.safetensors", "conv1.weight"), TENSOR)
-        with pytest.raises(SpecError, match="no tensor 'conv2'"):
-            load_tensor(tmp_path / "a.safetensors", "conv2")
-
-    @pytest.mark.parametrize("name", ["a.npy", "a.npz", "a.safetensors"])
-    @pytest.mark.parametrize("content", [b"", b"not a tensor at all, whatever its name says"])
-    def test_broken_files(self, tmp_path, name, content):
-        if name.endswith("safetensors"):
-            pytest.importorskip("safetensors")
-        (tmp_path / name).write_bytes(content)
-        with pytest.raises(SpecError) as caught:
-            load_tensor(tmp_path / name)
-        assert caught.value.path == str(tmp_path / name)
-
-    def test_pickled_objects_are_refused(self, tmp_path):
-        np.save(tmp_path / "a.npy", np.array([{"a": 1}], dtype=object), allow_pickle=True)
-        with pytest.raises(SpecError, match="read"):
-            load_tensor(tmp_path / "a.npy")
-
-    def test_what_is_no_tensor_file(self, tmp_path):
-        with pytest.raises(SpecError, match=r"\.npy, \.npz, \.safetensors"):
-            load_tensor(tmp_path / "a.txt")
-        with pytest.raises(SpecError, match="not found"):
-            load_tensor(tmp_path / "a.npy")
-        np.save(tmp_path / "words.npy", np.array(["a", "b"]))
-        with pytest.raises(SpecError, match="expected a tensor of numbers"):
-            load_tensor(tmp_path / "words.npy")

@@ -10,8 +10,9 @@ import numpy.typing as npt
 from timeloop_py.simulator.arrays import FloatArray
 from timeloop_py.specs.errors import SpecError
 from timeloop_py.specs.layer import Layer
+from timeloop_py.specs.tensor_file import load_tensor
 from timeloop_py.tensors.density import Bernoulli, DensityModel
-from timeloop_py.tensors.measured import load_tensor
+from timeloop_py.tensors.density_file import activation_model, weight_model
 
 #: A tensor as the user gives it: values, a file of values, or what is known about its zeros.
 TensorLike = npt.ArrayLike | str | Path | DensityModel
@@ -23,17 +24,20 @@ def operands(
     """Activations [N, C, H, W] and weights [K, C/G, S, R] (the layouts of the deep-learning frameworks).
 
     A given one is an array or the path of a tensor file (axes of length 1 may be missing), or a density model to draw
-    from; one not given is drawn with the layer's density, every position independently. Drawn values are whole
-    numbers of at most 15, so that sums are exact. A tensor of another shape, of another type than real numbers, or
-    with a value that is not finite is a SpecError.
+    from; one not given is drawn as the layer says: with its density every position independently, or from its
+    distribution of zeros. Drawn values are whole numbers of at most 15, so that sums are exact. A tensor of another
+    shape, of another type than real numbers, or with a value that is not finite is a SpecError.
     """
     shapes = activation_shape(layer), weight_shape(layer)
-    densities = layer.activation_density, layer.weight_density
+    models = (
+        activation_model(layer) or Bernoulli(layer.activation_density),
+        weight_model(layer) or Bernoulli(layer.weight_density),
+    )
     streams = np.random.SeedSequence(seed).spawn(2)
-    named = zip(("activations", "weights"), (activations, weights), shapes, densities, streams, strict=True)
+    named = zip(("activations", "weights"), (activations, weights), shapes, models, streams, strict=True)
     tensors = []
-    for name, given, shape, density, stream in named:
-        model = Bernoulli(density) if given is None else given
+    for name, given, shape, own, stream in named:
+        model = own if given is None else given
         if isinstance(model, DensityModel):
             tensors.append(_drawn(name, model, shape, np.random.default_rng(stream), signed=name == "weights"))
         else:

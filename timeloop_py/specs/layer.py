@@ -13,6 +13,7 @@ from numbers import Integral
 from typing import Literal
 
 from timeloop_py.specs.errors import SpecError
+from timeloop_py.specs.zeros import Zeros
 
 Pair = tuple[int, int]
 LayerKind = Literal["conv", "fc", "depthwise"]
@@ -104,7 +105,9 @@ class Layer:
     Sizes are counts of elements. Densities are fractions of non-zeros in (0, 1]; ``output_density`` is that of the
     stored output (after ``followed_by``), None where nobody said. ``preceded_by`` happens to the stored input on its
     way into the layer (GoogLeNet's pooling in front of ``pool_proj``), ``followed_by`` to the output before it is
-    stored. A wrong field is a SpecError that names it.
+    stored. ``weight_zeros`` and ``activation_zeros``: how the zeros of the weights [K, C/G, S, R] and of the
+    activations [N, C, H, W] are distributed, None where every position is zero independently; their density is that of
+    the layer (:meth:`with_zeros`). A wrong field is a SpecError that names it.
     """
 
     name: str
@@ -127,6 +130,8 @@ class Layer:
     weight_density_note: DensityNote | None = None
     activation_density_note: DensityNote | None = None
     output_density_note: DensityNote | None = None
+    weight_zeros: Zeros | None = None
+    activation_zeros: Zeros | None = None
 
     def __post_init__(self) -> None:
         for dim in ("N", "K", "C", "W", "H", "R", "S", "groups"):
@@ -219,11 +224,14 @@ class Layer:
         return self.activation_density if self.output_density is None else self.output_density
 
     def with_densities(self, weight: float | None = None, activation: float | None = None) -> Layer:
-        """This layer at other densities (None keeps one); the output density becomes the activation density."""
+        """This layer at other densities (None keeps one); the output density becomes the activation density.
+
+        Zeros of a given density are unstructured.
+        """
         swept = DensityNote("set by the caller")
         layer = self
         if weight is not None:
-            layer = replace(layer, weight_density=weight, weight_density_note=swept)
+            layer = replace(layer, weight_density=weight, weight_density_note=swept, weight_zeros=None)
         if activation is not None:
             layer = replace(
                 layer,
@@ -231,7 +239,17 @@ class Layer:
                 activation_density_note=swept,
                 output_density=activation,
                 output_density_note=swept,
+                activation_zeros=None,
             )
+        return layer
+
+    def with_zeros(self, weight: Zeros | None = None, activation: Zeros | None = None) -> Layer:
+        """This layer with distributions of its zeros (None keeps one), and the densities that they state."""
+        layer = self
+        if weight is not None:
+            layer = replace(layer.with_densities(weight=weight.density), weight_zeros=weight)
+        if activation is not None:
+            layer = replace(layer.with_densities(activation=activation.density), activation_zeros=activation)
         return layer
 
     def shape_key(self) -> Hashable:
@@ -239,7 +257,8 @@ class Layer:
         sizes = (self.N, self.K, self.C, self.W, self.H, self.R, self.S, self.groups)
         operations = tuple(tuple(operation.name for operation in ops) for ops in (self.preceded_by, self.followed_by))
         densities = (self.weight_density, self.activation_density, self.stored_density)
-        return sizes, self.stride, self.dilation, self.padding, operations, self.stored_plane, densities
+        zeros = (self.weight_zeros, self.activation_zeros)
+        return sizes, self.stride, self.dilation, self.padding, operations, self.stored_plane, densities, zeros
 
 
 def plane_after(operations: tuple[Operation, ...], plane: Pair) -> Pair:

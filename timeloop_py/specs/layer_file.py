@@ -21,6 +21,7 @@ from timeloop_py.specs.layer import (
     Pair,
     Pool,
 )
+from timeloop_py.specs.zeros import read_zeros
 
 
 @dataclass(frozen=True)
@@ -66,7 +67,8 @@ def load_layer(section: Section, sources: DensitySources | None = None) -> Layer
     """Read one layer of a file.
 
     ``W``, ``H``, ``R`` and ``S`` are given together or, in a fully connected layer, not at all. ``stride``,
-    ``dilation`` and ``padding`` are one number or ``[x, y]``. Whatever is wrong is a SpecError with its line.
+    ``dilation`` and ``padding`` are one number or ``[x, y]``. A density is a number, or a section that says how the
+    zeros are distributed. Whatever is wrong is a SpecError with its line.
     """
     sizes = {"K": section.integer("K", minimum=1), "C": section.integer("C", minimum=1)}
     if any(dim in section for dim in "WHRS"):
@@ -81,8 +83,8 @@ def load_layer(section: Section, sources: DensitySources | None = None) -> Layer
         "stride": _read_pair(section, "stride", 1, 1),
         "dilation": _read_pair(section, "dilation", 1, 1),
         "padding": _read_pair(section, "padding", 0, 0),
-        "weight_density": section.number("weight_density", 1.0),
-        "activation_density": section.number("activation_density", 1.0),
+        **_read_density(section, "weight"),
+        **_read_density(section, "activation"),
         "output_density": section.number("output_density", None),
         "preceded_by": _read_operations(section, "preceded_by"),
         "followed_by": _read_operations(section, "followed_by"),
@@ -99,6 +101,19 @@ def load_layer(section: Section, sources: DensitySources | None = None) -> Layer
         )
     except SpecError as error:
         raise section.error(error.message, error.field) from None
+
+
+def _read_density(section: Section, tensor: str) -> dict[str, Any]:
+    """``weight_density: 0.3``, or a section with a distribution: ``{distribution: simd, density: 0.3, group: 4}``."""
+    key = f"{tensor}_density"
+    value = section.value(key)
+    if value is None or not isinstance(value.data, Section):
+        return {key: section.number(key, 1.0)}
+    zeros = read_zeros(value.data)
+    try:
+        return {key: zeros.density, f"{tensor}_zeros": zeros}
+    except SpecError as error:
+        raise value.error(str(error)) from None
 
 
 def _read_pair(section: Section, key: str, default: int, minimum: int) -> Pair:

@@ -7,15 +7,7 @@ from collections.abc import Mapping, Sequence
 from timeloop_py.specs.errors import nearest
 from timeloop_py.specs.files import Section, Value
 from timeloop_py.specs.problem import Problem, Rank, Tensor, Term
-
-#: parameters of every density distribution that a file may name
-DENSITY_PARAMETERS: Mapping[str, tuple[str, ...]] = {
-    "fixed": ("density",),
-    "fixed_structured": ("density",),
-    "bernoulli": ("density",),
-    "hypergeometric": ("density", "workload_tensor_size"),
-    "banded": ("density", "band_width"),
-}
+from timeloop_py.specs.zeros import read_zeros
 
 
 def parse_problem(section: Section) -> Problem:
@@ -47,7 +39,7 @@ def parse_problem(section: Section) -> Problem:
             raise dataspace.error("expected one dataspace with read_write: true (the output), found two", "read_write")
         density = dataspace.section("density", None)
         if density is not None:
-            densities[tensor.name] = _density(density)
+            densities[tensor.name] = read_zeros(density).to_dict()
         dataspace.finish()
         tensors.append(tensor)
     if not any(tensor.is_output for tensor in tensors):
@@ -160,19 +152,3 @@ def _dim(value: Value, dims: Mapping[str, int], coefficients: Mapping[str, int])
     if name not in dims:
         raise value.error(f"unknown dimension {name!r}{nearest(name, dims)}")
     return name
-
-
-def _density(section: Section) -> dict[str, object]:
-    distribution = section.choice("distribution", tuple(DENSITY_PARAMETERS))
-    density: dict[str, object] = {"distribution": distribution}
-    # The band of a banded matrix fixes its density.
-    required = distribution != "banded"
-    for name in DENSITY_PARAMETERS[distribution]:
-        if name == "density":
-            value = section.number(name, above=0, maximum=1) if required else section.number(name, None, 0, 1)
-        else:
-            value = section.integer(name, None, minimum=0)
-        if value is not None:
-            density[name] = value
-    section.finish()
-    return density

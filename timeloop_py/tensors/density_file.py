@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from pathlib import Path
 
 from timeloop_py.specs.files import Scalar, Section, Value
+from timeloop_py.specs.layer import Layer
+from timeloop_py.specs.tensor_file import load_tensor
+from timeloop_py.specs.zeros import Zeros
 from timeloop_py.tensors.density import Bernoulli, DensityModel, Fixed, Hypergeometric
-from timeloop_py.tensors.measured import Measured, load_tensor
+from timeloop_py.tensors.measured import Measured
 from timeloop_py.tensors.structured import Banded, BlockStructured, NMStructured, WholeChannel
 
 Shape = tuple[int, ...]
@@ -23,7 +27,7 @@ def parse_density(section: Section, shape: Shape) -> DensityModel:
     ``hypergeometric``            ``density``, ``workload_tensor_size`` (positions, by default the tensor's)
     ``block``                     ``density``, ``block``: positions, or a list of extents of the last ranks
     ``simd``                      ``density``, ``group``: weights that are pruned together
-    ``n_m``                       ``n`` non-zeros of every ``m`` positions of the last rank
+    ``n_m``                       ``n`` non-zeros of every ``m`` positions along rank ``axis`` (the last)
     ``whole_channel``             ``density``, ``axis``: the rank of channels (0)
     ``banded``                    ``band_width``: diagonals on either side (0); it fixes the density
     ``measured``                  ``file`` (relative to the file of the section), ``tensor``: its name
@@ -39,14 +43,40 @@ def parse_density(section: Section, shape: Shape) -> DensityModel:
 
 def density_from_parameters(parameters: Mapping[str, object], shape: Shape, tensor: str) -> DensityModel:
     """The same from plain values that were read before (the ``densities`` of a problem); ``tensor`` names errors."""
-    values = {key: Value(_scalar(value), tensor, 1, f"density.{key}") for key, value in parameters.items()}
+    values = {key: Value(_data(value, tensor, key), tensor, 1, f"density.{key}") for key, value in parameters.items()}
     return parse_density(Section(values, tensor, 1, "density"), shape)
 
 
-def _scalar(value: object) -> Scalar:
+def _data(value: object, tensor: str, key: str) -> Scalar | tuple[Value, ...]:
+    if isinstance(value, tuple):
+        return tuple(Value(_data(item, tensor, key), tensor, 1, f"density.{key}") for item in value)
     if value is None or isinstance(value, (str, int, float, bool)):
         return value
-    raise TypeError(f"a density parameter is a number or text, not {type(value).__name__}")
+    raise TypeError(f"a density parameter is a number, text or a tuple of numbers, not {type(value).__name__}")
+
+
+def weight_model(layer: Layer) -> DensityModel | None:
+    """The density model of a layer's weights [K, C/G, S, R]; None where zeros are unstructured.
+
+    Like :func:`activation_model` a SpecError where the distribution does not fit the tensor.
+    """
+    shape = (layer.K, layer.channels_per_group, layer.S, layer.R)
+    return None if layer.weight_zeros is None else _model(layer.weight_zeros, shape, f"weights of {layer.name}")
+
+
+def activation_model(layer: Layer) -> DensityModel | None:
+    """The density model of a layer's activations [N, C, H, W]; None where zeros are unstructured."""
+    shape = (layer.N, layer.C, layer.H, layer.W)
+    if layer.activation_zeros is None:
+        return None
+    model = _model(layer.activation_zeros, shape, f"activations of {layer.name}")
+    # Its statistics are those of the tiles of a channel, and rank 0 is the channel.
+    return Measured(model.mask.reshape(-1, layer.H, layer.W)) if isinstance(model, Measured) else model
+
+
+@lru_cache(maxsize=1024)
+def _model(zeros: Zeros, shape: Shape, tensor: str) -> DensityModel:
+    return density_from_parameters(zeros.to_dict(), shape, tensor)
 
 
 def _fraction(section: Section) -> float:
@@ -71,9 +101,10 @@ def _block(section: Section, shape: Shape) -> DensityModel:
     return BlockStructured(_fraction(section), block)
 
 
-def _n_m(section: Section, _: Shape) -> DensityModel:
+def _n_m(section: Section, shape: Shape) -> DensityModel:
     m = section.integer("m", minimum=1)
-    return NMStructured(section.integer("n", minimum=1, maximum=m), m)
+    axis = section.integer("axis", len(shape) - 1, minimum=0, maximum=len(shape) - 1)
+    return NMStructured(section.integer("n", minimum=1, maximum=m), m, axis - len(shape))
 
 
 def _whole_channel(section: Section, shape: Shape) -> DensityModel:

@@ -1,17 +1,16 @@
-"""Zeros as a real tensor has them: from an array, or from a .npy, .npz or .safetensors file."""
+"""Zeros as a real tensor has them."""
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from timeloop_py.numbers.operations import Number
-from timeloop_py.specs.errors import SpecError, nearest
 from timeloop_py.tensors.density import (
     Array,
     DensityModel,
@@ -23,16 +22,14 @@ from timeloop_py.tensors.density import (
     positions,
 )
 
-TENSOR_FILES = (".npy", ".npz", ".safetensors")
-
 
 @dataclass(frozen=True, eq=False)
 class Measured(DensityModel):
     """The zeros of one tensor. Rank 0 is the channel; a vector is one channel.
 
     Statistics run over its aligned tiles: runs of positions inside each flattened channel for a tile given as a
-    count, boxes for one given as a shape (leading ranks it does not have count 1). What does not fill a whole tile at
-    the end of a rank is left out; a tile longer than the rank is cut to it.
+    count, boxes for one given as a shape (leading ranks that either does not have count 1). What does not fill a whole
+    tile at the end of a rank is left out; a tile longer than the rank is cut to it.
     """
 
     mask: Mask
@@ -67,9 +64,10 @@ class Measured(DensityModel):
             runs = self._channels[:, : length - length % size].reshape(channels, -1, size)
             occupancies: NDArray[np.int64] = runs.sum(axis=2)
             return occupancies
-        if len(tile) > self.mask.ndim:
+        beyond = max(0, len(tile) - self.mask.ndim)
+        if math.prod(tile[:beyond]) > 1:
             raise ValueError(f"a tile of {len(tile)} ranks of a tensor of {self.mask.ndim}")
-        extents = (1,) * (self.mask.ndim - len(tile)) + tile
+        extents = (1,) * (self.mask.ndim - len(tile)) + tile[beyond:]
         extents = tuple(min(side, extent) for side, extent in zip(extents, self.mask.shape, strict=True))
         counts = tuple(extent // side for side, extent in zip(extents, self.mask.shape, strict=True))
         cut = self.mask[tuple(slice(c * side) for c, side in zip(counts, extents, strict=True))]
@@ -108,70 +106,15 @@ class Measured(DensityModel):
         return float(np.mean(maxima))
 
     def sample(self, shape: tuple[int, ...], rng: np.random.Generator) -> Mask:
-        """The tensor's own zeros, whatever the seed; ``shape`` must be its shape."""
-        if shape != self.mask.shape:
+        """The tensor's own zeros, whatever the seed; ``shape`` must be its shape, leading ranks split or joined."""
+        last = self.mask.ndim - 1
+        if math.prod(shape) != self.mask.size or (last and shape[-last:] != self.mask.shape[-last:]):
             raise ValueError(f"the measured tensor has shape {self.mask.shape}, not {shape}")
-        return self.mask.copy()
+        return self.mask.reshape(shape).copy()
 
     @cached_property
     def _channels(self) -> Mask:
         return self.mask.reshape(len(self.mask) if self.mask.ndim > 1 else 1, -1)
-
-
-def load_tensor(path: Path | str, name: str | None = None) -> NDArray[Any]:
-    """The values of a tensor file: .npy, or the tensor ``name`` of a .npz or .safetensors file.
-
-    ``name`` may be left out where the file holds one tensor. Raises SpecError where the file cannot be read, has
-    another ending, or does not have that tensor. Files are read as data: pickled objects are refused.
-    """
-    path = Path(path)
-    if path.suffix not in TENSOR_FILES:
-        raise SpecError(
-            f"expected a tensor file ({', '.join(TENSOR_FILES)}), found {path.suffix or 'no ending'}", path=path
-        )
-    if not path.is_file():
-        raise SpecError("file not found", path=path)
-    try:
-        if path.suffix == ".npy":
-            return _numbers(np.load(path, allow_pickle=False), path)
-        if path.suffix == ".npz":
-            with np.load(path, allow_pickle=False) as archive:
-                return _numbers(archive[_choose(name, list(archive.files), path)], path)
-        return _load_safetensors(path, name)
-    except (OSError, ValueError, EOFError) as error:
-        if isinstance(error, SpecError):
-            raise
-        raise SpecError(f"not a tensor file that can be read: {error}", path=path) from None
-
-
-def _load_safetensors(path: Path, name: str | None) -> NDArray[Any]:
-    try:
-        from safetensors import SafetensorError, safe_open
-    except ImportError:
-        raise SpecError(
-            "reading this file needs the package safetensors: pip install timeloop-py[tensors]", path=path
-        ) from None
-    try:
-        with safe_open(path, framework="numpy") as archive:
-            return _numbers(archive.get_tensor(_choose(name, list(archive.keys()), path)), path)
-    except (SafetensorError, TypeError) as error:  # TypeError: a type that NumPy does not have (bfloat16)
-        raise SpecError(f"not a tensor file that can be read: {error}", path=path) from None
-
-
-def _choose(name: str | None, names: list[str], path: Path) -> str:
-    if name is None:
-        if len(names) == 1:
-            return names[0]
-        raise SpecError(f"holds {len(names)} tensors, expected the name of one{nearest('', names)}", path=path)
-    if name not in names:
-        raise SpecError(f"has no tensor {name!r}{nearest(name, names)}", path=path)
-    return name
-
-
-def _numbers(array: NDArray[Any], path: Path) -> NDArray[Any]:
-    if array.dtype.kind not in "biuf" or array.size == 0:
-        raise SpecError(f"expected a tensor of numbers, found {array.dtype} of shape {array.shape}", path=path)
-    return array
 
 
 def _histogram(occupancies: NDArray[np.int64], size: int) -> Array:

@@ -76,13 +76,15 @@ class BlockStructured(DensityModel):
 
 @dataclass(frozen=True)
 class NMStructured(DensityModel):
-    """Exactly ``n`` of every ``m`` consecutive positions along the last rank are non-zero (2:4 and its kin).
+    """Exactly ``n`` of every ``m`` consecutive positions along a rank are non-zero (2:4 and its kin).
 
-    Tiles start at a group; a group that the end of a row or tile cuts short keeps its first positions.
+    ``axis`` counts ranks from the last, -1. Tiles start at a group; a group that the end of a row or tile cuts short
+    keeps its first positions. A tile given as a count runs along that rank.
     """
 
     n: int
     m: int
+    axis: int = -1
 
     @property
     def density(self) -> float:
@@ -102,15 +104,19 @@ class NMStructured(DensityModel):
         return pmf
 
     def sample(self, shape: tuple[int, ...], rng: np.random.Generator) -> Mask:
-        *rows, last = shape
-        groups = -(-last // self.m)
+        rows = (*shape[: self.axis], *shape[len(shape) + self.axis + 1 :])
+        extent = shape[self.axis]
+        groups = -(-extent // self.m)
         rank = np.argsort(np.argsort(rng.random((*rows, groups, self.m)), axis=-1), axis=-1)
-        return (rank < self.n).reshape(*rows, groups * self.m)[..., :last]
+        kept = (rank < self.n).reshape(*rows, groups * self.m)[..., :extent]
+        return np.moveaxis(kept, -1, self.axis)
 
     def _groups(self, tile: Tile) -> tuple[int, Any, Any]:
         """Rows of a tile, whole groups in each and positions left over in each."""
-        rows, length = (math.prod(tile[:-1]), tile[-1]) if isinstance(tile, tuple) else (1, tile)
-        return rows, length // self.m, length % self.m
+        if not isinstance(tile, tuple):
+            return 1, tile // self.m, tile % self.m
+        length = tile[self.axis]
+        return math.prod(tile) // length, length // self.m, length % self.m
 
 
 @dataclass(frozen=True)
