@@ -161,17 +161,18 @@ def load_architecture(
     return parse_architecture(value, name or path.stem, str(path), digest)
 
 
-def _extended(value: Value) -> Value:
-    """The file laid over the one it ``extends``, if any."""
+def _extended(value: Value, above: tuple[Path, ...] = ()) -> Value:
+    """The file laid over the one it ``extends``, if any, which may extend another one."""
     base = value.section().value("extends")
     if base is None:
         return value
     try:
-        below = load_value(find("arch_specs", base.text()))
+        path = find("arch_specs", base.text()).resolve()
     except SpecError as error:
         raise base.error(error.message) from None
-    if "extends" in below.section():
-        raise base.error(f"{base.text()!r} extends another file itself: extend that one")
+    if path in above:
+        raise base.error(f"{base.text()!r} extends itself")
+    below = _extended(load_value(path), (*above, path))
     entries = {key: entry for key, entry in value.section().entries.items() if key != "extends"}
     section = value.section()
     return merged(below, replace(value, data=Section(entries, section.path, section.line, section.field)))
