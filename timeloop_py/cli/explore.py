@@ -54,6 +54,7 @@ DEFAULT_DENSITY = "0.1:1.0:0.1"
 @click.option("--resume", is_flag=True, help="Go on with an interrupted sweep in the same folder.")
 @click.option("--scheduler", metavar="ADDRESS", help="Run on the Dask cluster of this scheduler.")
 @click.option("--plots/--no-plots", default=True, show_default=True, help="Draw the figures.")
+@click.option("--pdf", is_flag=True, help="Figures as PDF, too (PNG always).")
 def command(
     architectures: tuple[str, ...],
     networks: tuple[str, ...],
@@ -72,6 +73,7 @@ def command(
     resume: bool,
     scheduler: str | None,
     plots: bool,
+    pdf: bool,
 ) -> None:
     """Compare architectures over networks and densities.
 
@@ -112,7 +114,7 @@ def command(
         note(sentence)
     # Resuming changes nothing in the result, so nothing in the record of it.
     ran = [argument for argument in command_line() if argument != "--resume"]
-    written = write_results(output, sweep, result, ran, plots)
+    written = write_results(output, sweep, result, ran, plots, ("png", "pdf") if pdf else ("png",))
     store.clear()
     for path in written:
         click.echo(path, err=True)

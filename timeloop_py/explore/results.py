@@ -16,6 +16,7 @@ from timeloop_py.report.bundle import provenance, write_bundle
 from timeloop_py.report.density_plots import density_sensitivity
 from timeloop_py.report.energy_plots import energy_breakdown
 from timeloop_py.report.layer_plots import energy_by_layer, speedup_by_layer, utilization_by_layer
+from timeloop_py.report.style import FigureFormat
 from timeloop_py.report.winner_plots import winner_map
 
 if TYPE_CHECKING:
@@ -28,7 +29,12 @@ ORACLE = " (oracle)"
 
 
 def write_results(
-    folder: Path, sweep: Sweep, result: JobResult, command: Sequence[str], plots: bool = True
+    folder: Path,
+    sweep: Sweep,
+    result: JobResult,
+    command: Sequence[str],
+    plots: bool = True,
+    formats: Sequence[FigureFormat] = ("png",),
 ) -> tuple[Path, ...]:
     """Write the tables, the figures and provenance.json; all of them or none.
 
@@ -52,6 +58,7 @@ def write_results(
         tables=tables,
         figures=figures,
         origin=provenance(command, specs),
+        formats=formats,
     )
 
 

@@ -16,7 +16,8 @@ import numpy as np
 
 from timeloop_py.model.batch import Array, Batch, Densities
 from timeloop_py.model.capacity import ActivationTraffic, stored_bits_per_word
-from timeloop_py.model.planar_cycles import dot_product_steps, vector_moments
+from timeloop_py.model.planar_cycles import dot_product_steps
+from timeloop_py.model.planar_zeros import BlockZeros
 from timeloop_py.nest.lowering import build_nest
 from timeloop_py.nest.traffic import TensorTraffic, Traffic, count_traffic
 from timeloop_py.specs.architecture import Architecture
@@ -55,22 +56,16 @@ class PlanarAccesses:
     ``activations``: what goes over DRAM because it is the network's input or does not fit on the chip.
     """
 
-    def __init__(self, batch: Batch, densities: Densities, activations: ActivationTraffic) -> None:
+    def __init__(
+        self, batch: Batch, densities: Densities, activations: ActivationTraffic, zeros: BlockZeros | None = None
+    ) -> None:
         self.batch = batch
         self.densities = densities
         self.points = densities.weight.shape[1]
         self.activations = activations
+        self.zeros = zeros or BlockZeros(batch, densities)
 
     # -- trip counts ------------------------------------------------------------------------------------
-
-    @cached_property
-    def _stored_weight_density(self) -> Array:
-        return self.densities.weight if self.batch.flow.template.compressed else np.ones_like(self.densities.weight)
-
-    @cached_property
-    def _stored_activation_density(self) -> Array:
-        dense = np.ones_like(self.densities.activation)
-        return self.densities.activation if self.batch.flow.template.compressed else dense
 
     def _of_block(self, per_unit: np.ndarray) -> np.ndarray:
         values = per_unit[self.batch.unit_of_block]
@@ -94,15 +89,10 @@ class PlanarAccesses:
 
     def _cartesian_trips(self) -> dict[str, np.ndarray]:
         batch = self.batch
-        stored = Densities(self._stored_weight_density, self._stored_activation_density, self.densities.output)
-        moments = vector_moments(batch, stored)
+        zeros = self.zeros
         busy = self._of_group(batch.group_busy_pes)
         counts = batch.class_counts[batch.group_of_block]
-        activation_vectors = (moments.activations.mean * counts[:, :, None]).sum(axis=1) / busy
-        nonzero_activations = batch.positions[:, None] * self._of_block(stored.activation) / busy
-        nonzero_weights = (
-            self._of_group(batch.group_channels) * batch.block_taps[:, None] * self._of_block(stored.weight)
-        )
+        activation_vectors = (zeros.activations.mean * counts[:, :, None]).sum(axis=1) / busy
         return {
             "channels": self._of_block(batch.layer_value("channels_per_group")),
             "activation_vectors": activation_vectors,
@@ -158,7 +148,7 @@ class PlanarAccesses:
         template = self.batch.flow.template
         # The operand pairs of a dot product that lie beyond the plane are zeros of the padding.
         within = self.in_range if template.core == "dot_product" else 1.0
-        nonzero = issued if template.compressed else issued * both * within
+        nonzero = issued * self.zeros.nonzero_share if template.compressed else issued * both * within
         # What is gated are stored zeros, those of the padding are none.
         gated = issued * (1 - both) if self.batch.flow.zero_gating else np.zeros(shape)
         return Products(issued, gated, nonzero, nonzero if template.core == "dot_product" else nonzero * self.in_range)
@@ -175,7 +165,8 @@ class PlanarAccesses:
                 for layer in batch.layers
             ]
             return self._of_block(np.array(fractions))
-        return (batch.block_pairs / np.maximum(batch.block_taps * batch.positions, 1))[:, None]
+        inside: np.ndarray = (batch.block_pairs / np.maximum(batch.block_taps * batch.positions, 1))[:, None]
+        return inside
 
     # -- events -----------------------------------------------------------------------------------------
 

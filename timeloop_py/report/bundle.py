@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from timeloop_py.report.style import figure_bytes
+from timeloop_py.report.style import FigureFormat, figure_bytes
 from timeloop_py.specs.errors import SpecError
 
 if TYPE_CHECKING:
@@ -80,6 +80,7 @@ def write_bundle(
     figures: Mapping[str, Figure] | None = None,
     texts: Mapping[str, str] | None = None,
     origin: Mapping[str, Any],
+    formats: Sequence[FigureFormat] = ("pdf", "png"),
 ) -> tuple[Path, ...]:
     """Write a result folder: all of it or nothing.
 
@@ -94,7 +95,7 @@ def write_bundle(
     tables : mapping
         From a name to the frame written as ``NAME.csv``.
     figures : mapping
-        From a name to the figure written as ``NAME.pdf`` and ``NAME.png``.
+        From a name to the figure, written as ``NAME`` with the ending of every one of ``formats``.
     texts : mapping
         From a file name with its ending to its text (``table.tex``).
     origin : mapping
@@ -115,8 +116,8 @@ def write_bundle(
     for name, table in (tables or {}).items():
         contents[f"{name}.csv"] = csv_bytes(table)
     for name, figure in (figures or {}).items():
-        contents[f"{name}.pdf"] = figure_bytes(figure, "pdf")
-        contents[f"{name}.png"] = figure_bytes(figure, "png")
+        for ending in formats:
+            contents[f"{name}.{ending}"] = figure_bytes(figure, ending)
     for name, text in (texts or {}).items():
         contents[name] = text.encode()
     hashes = {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()}

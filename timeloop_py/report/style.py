@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+FigureFormat = Literal["pdf", "png"]
+
 #: Width of the two columns of a conference paper, in inches.
 TWO_COLUMNS_IN = 7.16
 PNG_DPI = 200
@@ -230,7 +232,7 @@ def spread(centres: Sequence[float], heights: Sequence[float], low: float, high:
     )
 
 
-def figure_bytes(figure: Figure, file_format: Literal["pdf", "png"]) -> bytes:
+def figure_bytes(figure: Figure, file_format: FigureFormat) -> bytes:
     """The figure as a file's content, without dates or versions in it."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.backends.backend_pdf import FigureCanvasPdf

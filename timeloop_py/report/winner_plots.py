@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from timeloop_py.report.columns import quantity, require
@@ -71,10 +71,25 @@ def _draw(ax: Axes, rows: pd.DataFrame, path: DensityPath, styles: Mapping[str, 
 
     layers = list(rows["layer"].unique())
     columns = {point: index for index, point in enumerate(path.points)}
-    for layer, weight, activation, winner in rows[["layer", *POINT, "winner"]].itertuples(index=False):
-        style = styles[winner]
-        place = (columns[(weight, activation)] - 0.5, layers.index(layer) - 0.5)
-        ax.add_patch(Rectangle(place, 1, 1, facecolor=style.color, hatch=style.hatch, edgecolor="white", linewidth=0.4))
+    for row, layer in enumerate(layers):
+        here = rows[rows["layer"] == layer]
+        won = dict(
+            zip(zip(here["weight_density"], here["activation_density"], strict=True), here["winner"], strict=True)
+        )
+        cells = [(columns[point], name) for point, name in won.items()]
+        for start, stop, name in _runs(sorted(cells)):  # one patch for neighbours with the same winner
+            style = styles[name]
+            ax.add_patch(
+                Rectangle(
+                    (start - 0.5, row - 0.5),
+                    stop - start,
+                    1,
+                    facecolor=style.color,
+                    hatch=style.hatch,
+                    edgecolor="white",
+                    linewidth=0.4,
+                )
+            )
     ax.set_xlim(-0.5, len(path.points) - 0.5)
     ax.set_ylim(len(layers) - 0.5, -0.5)
     named = path.thinned(14)
@@ -85,6 +100,17 @@ def _draw(ax: Axes, rows: pd.DataFrame, path: DensityPath, styles: Mapping[str, 
     ax.set_xlabel(path.axis_label)
     if layers[0] == ALL_LAYERS:
         ax.axhline(0.5, color="black", linewidth=1.2)
+
+
+def _runs(cells: Sequence[tuple[int, str]]) -> list[tuple[int, int, str]]:
+    """(first column, column after the last, winner) of neighbouring cells with one winner."""
+    found: list[tuple[int, int, str]] = []
+    for column, name in cells:
+        if found and found[-1][1:] == (column, name):
+            found[-1] = (found[-1][0], column + 1, name)
+        else:
+            found.append((column, column + 1, name))
+    return found
 
 
 def _swatch(style: SeriesStyle, label: str) -> Patch:
