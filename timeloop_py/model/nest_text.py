@@ -74,7 +74,10 @@ def array_nest_text(architecture: Architecture, layer: Layer) -> str:
     SpecError where the array is not made for such a layer.
     """
     nest = array_nest(architecture, layer)
-    skips = {position: f"below, only non-zeros of {operand} take time" for operand, position in nest.skips}
+    skips = {
+        skip.position: f"below, only non-zeros of {skip.operand} take time, {skip.vector} of a fiber at once"
+        for skip in nest.skips
+    }
     text = render_nest(nest.problem, nest.mapping, _margin(nest.traffic), remarks=skips)
     count = architecture.components["multiplier"].count
     heading = [
