@@ -6,34 +6,59 @@ one size in one kind of temporal pass of a unit) and *blocks* (one stride parity
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
-from timeloop_py.nest.lowering import LoweredLayer, lower_layer
+from timeloop_py.nest.lowering import Block, LoweredLayer, lower_layer
 from timeloop_py.specs.architecture import Architecture, Parameters
 from timeloop_py.specs.dataflow import Dataflow
 from timeloop_py.specs.layer import Layer
+from timeloop_py.tensors.density import DensityModel
 
 Array = NDArray[np.float64]
 Integers = NDArray[np.int64]
 
 
+#: Density models by (unit, point).
+Models = Mapping[tuple[int, int], DensityModel]
+
+
 @dataclass(frozen=True)
 class Densities:
-    """Fractions of non-zeros, each an array (units, points)."""
+    """Fractions of non-zeros, each an array (units, points).
+
+    ``weight_models`` and ``activation_models``: where zeros are not unstructured.
+    """
 
     weight: Array
     activation: Array
     output: Array
+    weight_models: Models = field(default_factory=dict)
+    activation_models: Models = field(default_factory=dict)
 
     def rows(self, chosen: Sequence[int]) -> Densities:
         """The densities of some units."""
         index = list(chosen)
-        return Densities(self.weight[index], self.activation[index], self.output[index])
+
+        def models(given: Models) -> Models:
+            return {
+                (place, point): model
+                for (unit, point), model in given.items()
+                for place, one in enumerate(index)
+                if one == unit
+            }
+
+        return Densities(
+            self.weight[index],
+            self.activation[index],
+            self.output[index],
+            models(self.weight_models),
+            models(self.activation_models),
+        )
 
 
 class Batch:
@@ -74,6 +99,7 @@ class Batch:
         self.group_output_tile: Integers = np.array([one_pass.output_tile for _, one_pass, *_ in groups])
         self.class_counts: Integers = np.array([_padded(one_pass.pe_counts, widest) for _, one_pass, *_ in groups])
 
+        self.blocks: tuple[Block, ...] = tuple(block for _, block in blocks)
         self.group_of_block: Integers = np.array([row for row, _ in blocks])
         self.block_taps: Integers = np.array([block.taps for _, block in blocks])
         self.block_pairs: Integers = np.array([block.pairs for _, block in blocks])
@@ -96,6 +122,16 @@ class Batch:
     @cached_property
     def unit_of_block(self) -> Integers:
         return self.unit_of_group[self.group_of_block]
+
+    @cached_property
+    def blocks_of_unit(self) -> tuple[Integers, ...]:
+        """Block rows of every unit."""
+        return tuple(np.flatnonzero(self.unit_of_block == unit) for unit in range(len(self.layers)))
+
+    @cached_property
+    def parities(self) -> Integers:
+        """Kinds of blocks of every group: the stride parities that have taps."""
+        return np.diff(np.append(self.first_block, len(self.group_of_block)))
 
     @cached_property
     def group_repeats(self) -> Integers:

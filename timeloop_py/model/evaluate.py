@@ -13,13 +13,15 @@ import numpy as np
 from timeloop_py.model.area import area_mm2
 from timeloop_py.model.array_capacity import ArrayUnit
 from timeloop_py.model.arrays import evaluate_arrays
-from timeloop_py.model.batch import Array, Densities
+from timeloop_py.model.batch import Array, Densities, Models
 from timeloop_py.model.capacity import activation_traffic
 from timeloop_py.model.planar import SLOTS, PlanarResult, evaluate_planar
 from timeloop_py.specs.architecture import Architecture
 from timeloop_py.specs.layer import Layer
 from timeloop_py.specs.network import Network
 from timeloop_py.specs.tables import AreaTable, EnergyTable, load_area_table, load_energy_table
+from timeloop_py.tensors.density import DensityModel
+from timeloop_py.tensors.density_file import activation_model, weight_model
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -367,7 +369,15 @@ def _densities(units: Sequence[Unit], points: Sequence[Point]) -> Densities:
         weight=table([layer.weight_density for layer in layers], weight),
         activation=table([layer.activation_density for layer in layers], activation),
         output=table([layer.stored_density for layer in layers], activation),
+        weight_models=_models([weight_model(layer) for layer in layers], weight),
+        activation_models=_models([activation_model(layer) for layer in layers], activation),
     )
+
+
+def _models(own: Sequence[DensityModel | None], given: Sequence[float | None]) -> Models:
+    """Layers' own models where no density is given."""
+    points = [point for point, density in enumerate(given) if density is None]
+    return {(unit, point): model for unit, model in enumerate(own) if model is not None for point in points}
 
 
 def _same_dataflow(units: Sequence[Unit]) -> Iterator[list[int]]:
@@ -384,6 +394,7 @@ def _same_dataflow(units: Sequence[Unit]) -> Iterator[list[int]]:
             flow.vector_over,
             flow.dram_compression,
             flow.zero_gating,
+            flow.placeholders,
             tuple(sorted(unit.architecture.components)),
         )
         groups.setdefault(key, []).append(row)

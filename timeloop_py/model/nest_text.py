@@ -23,6 +23,7 @@ from timeloop_py.specs.dataflow import TRIP_COUNTS
 from timeloop_py.specs.layer import Layer
 from timeloop_py.specs.mapping import Mapping as LoopMapping
 from timeloop_py.specs.problem import Problem
+from timeloop_py.tensors.density_file import activation_model, weight_model
 
 #: Parts of a layer that differ in more than the size of their tiles are printed in full, up to so many.
 MOST_NESTS = 8
@@ -115,7 +116,9 @@ def _parts(lowered: LoweredLayer) -> Iterator[tuple[int, Pass, Block]]:
 
 
 def _nests(batch: Batch, layer: Layer) -> Iterator[tuple[Problem, LoopMapping]]:
-    densities = Densities(*(np.array([[d]]) for d in _densities(layer)))
+    weight, activation, output = (np.array([[density]]) for density in _densities(layer))
+    models = [{} if model is None else {(0, 0): model} for model in (weight_model(layer), activation_model(layer))]
+    densities = Densities(weight, activation, output, *models)
     everything = np.ones((1, 1))
     accesses = PlanarAccesses(batch, densities, ActivationTraffic(everything > 0, everything, everything))
     blocks = len(batch.group_of_block)

@@ -11,16 +11,19 @@ from timeloop_py.model.batch import Array, Batch, Densities
 from timeloop_py.model.capacity import ActivationTraffic
 from timeloop_py.model.planar_accesses import Event, PlanarAccesses, Products
 from timeloop_py.model.planar_cycles import ComputeTime, compute_time, drain_cycles
+from timeloop_py.model.planar_zeros import BlockZeros
 from timeloop_py.specs.architecture import Architecture
 from timeloop_py.specs.layer import Layer
 from timeloop_py.specs.tables import EnergyTable
 
-#: What becomes of a multiplier slot (one multiplier in one cycle). ``drain``: waiting for the other half of the
+#: What becomes of a multiplier slot (one multiplier in one cycle). ``zero_operands``: multiplied by a dense machine,
+#: ``placeholders``: by one that stores run lengths. ``drain``: waiting for the other half of the
 #: accumulators, ``memory``: for any other component with a stated rate.
 SLOTS = (
     "useful",
     "out_of_range",
     "zero_operands",
+    "placeholders",
     "fragmentation",
     "bank_stalls",
     "overhead",
@@ -89,8 +92,9 @@ def evaluate_planar(
     """
     batch = Batch(architectures, layers)
     shape = densities.weight.shape
-    time = compute_time(batch, densities)
-    accesses = PlanarAccesses(batch, densities, activations)
+    zeros = BlockZeros(batch, densities)
+    time = compute_time(batch, densities, zeros)
+    accesses = PlanarAccesses(batch, densities, activations, zeros)
     events = list(accesses.events())
 
     repeats = batch.group_repeats[:, None]
@@ -153,13 +157,16 @@ def _slots(batch: Batch, time: ComputeTime, group_cycles: Array, products: Produ
         batch.sum_blocks_of_units(counts) for counts in (products.issued, products.nonzero, products.useful)
     )
 
+    compressed = batch.flow.template.compressed
+
     def per_unit(slots_of_a_group: Array) -> Array:
         return batch.sum_groups(np.broadcast_to(slots_of_a_group * lanes, group_cycles.shape))
 
     return {
         "useful": useful,
         "out_of_range": nonzero - useful,
-        "zero_operands": issued - nonzero,
+        "zero_operands": np.zeros_like(issued) if compressed else issued - nonzero,
+        "placeholders": issued - nonzero if compressed else np.zeros_like(issued),
         "fragmentation": per_unit(time.steps * repeats) - issued,
         "bank_stalls": per_unit(time.stalls * busy * repeats),
         "overhead": per_unit(time.overhead * busy * repeats),

@@ -96,9 +96,9 @@ class PlanarAccesses:
         return {
             "channels": self._of_block(batch.layer_value("channels_per_group")),
             "activation_vectors": activation_vectors,
-            "activation_lanes": nonzero_activations / np.maximum(activation_vectors, _TINY),
-            "weight_vectors": moments.weights.mean,
-            "weight_lanes": nonzero_weights / moments.weights.mean,
+            "activation_lanes": zeros.activation_entries / busy / np.maximum(activation_vectors, _TINY),
+            "weight_vectors": zeros.weights.mean,
+            "weight_lanes": zeros.weight_entries / np.maximum(zeros.weights.mean, _TINY),
         }
 
     def _dot_product_trips(self) -> dict[str, np.ndarray]:

@@ -27,13 +27,23 @@ from timeloop_py.specs.problem import Problem, Rank, Tensor, Term
 class Block:
     """One parity of a pass: the work of an (output-channel group, channel) pair.
 
-    ``taps`` filter positions; ``sizes`` positions of the tile per PE class; ``pairs`` (position, tap) pairs of all
-    PEs whose output exists.
+    ``filter`` is (x, y) taps, ``tiles`` (x, y) positions per PE class; ``pairs`` (position, tap) pairs of all PEs
+    whose output exists.
     """
 
-    taps: int
-    sizes: tuple[int, ...]
+    filter: tuple[int, int]
+    tiles: tuple[tuple[int, int], ...]
     pairs: int
+
+    @property
+    def taps(self) -> int:
+        """Filter positions."""
+        return self.filter[0] * self.filter[1]
+
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """Positions of the tile per PE class."""
+        return tuple(width * height for width, height in self.tiles)
 
 
 @dataclass(frozen=True)
@@ -91,8 +101,8 @@ def _pass(x: AxisTiles, y: AxisTiles, count: int) -> Pass:
     grid = [(column, row) for column in columns for row in rows]
     blocks = tuple(
         Block(
-            taps=x_parity.taps * y_parity.taps,
-            sizes=tuple(column[0][i] * row[0][j] for column, row in grid),
+            filter=(x_parity.taps, y_parity.taps),
+            tiles=tuple((column[0][i], row[0][j]) for column, row in grid),
             pairs=sum(x_parity.pairs) * sum(y_parity.pairs),
         )
         for i, x_parity in enumerate(x.parities)

@@ -108,12 +108,13 @@ def or_constant(
 
     ``at_least``: steps that the group lasts anyway, since the other half of the accumulators is being drained. It is
     more than the maximum of the two means, and decides groups with hardly any non-zero. Other arguments as of
-    :func:`per_group`.
+    :func:`per_group`; ``tiles`` may be a list of shapes, one per class, where nothing else is an array.
     """
     if not zeros.independent_tiles:
         raise TypeError(f"the distribution of steps is not known for {type(zeros).__name__}")
     if rule == "none":  # without barriers the busiest class decides, chance averaged out: one PE of it
-        positions = np.where(np.asarray(counts) > 0, tiles, -1)
+        size = [zeros.expected_occupancy(tile) for tile in tiles] if isinstance(tiles, list) else tiles
+        positions = np.where(np.asarray(counts) > 0, size, -1)
         busiest = positions.argmax(axis=axis)
         counts = np.moveaxis(np.arange(positions.shape[axis]) == busiest[..., None], -1, axis)
     return zeros.expected_maximum_sums(

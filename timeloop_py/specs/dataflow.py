@@ -127,6 +127,8 @@ class Dataflow:
     dram_compression: bool = False
     #: a multiplier whose operand is zero does not switch
     zero_gating: bool = False
+    #: a run of zeros that is too long for the index (``parameters.index_bits``) stores a zero, which takes a lane
+    placeholders: bool = False
 
     @property
     def name(self) -> str:
@@ -162,6 +164,7 @@ def load_dataflow_section(section: Section) -> Dataflow | ArrayDataflow:
         ),
         dram_compression=section.boolean("dram_compression", False),
         zero_gating=section.boolean("zero_gating", False),
+        placeholders=section.boolean("placeholders", False),
     )
     section.finish()
     return flow

@@ -10,7 +10,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,7 +22,7 @@ from timeloop_py.numbers.expectation import (
     residue_probabilities,
 )
 from timeloop_py.numbers.operations import Number
-from timeloop_py.numbers.sums import Distribution, expected_maximum_of_sums
+from timeloop_py.numbers.sums import Distribution, expected_maximum_of_sums, largest_of, slowest_sum
 
 Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
@@ -42,8 +42,10 @@ class DensityModel(ABC):
     else follows from the distribution of a tile's occupancy, and is replaced where a closed form is quicker.
     """
 
-    #: the tiles of a channel are drawn independently of each other, and all channels alike
-    independent_tiles: ClassVar[bool] = True
+    @property
+    def independent_tiles(self) -> bool:
+        """Whether the tiles of a channel are drawn independently of each other, and all channels alike."""
+        return True
 
     @property
     @abstractmethod
@@ -93,6 +95,10 @@ class DensityModel(ABC):
 
         return np.asarray(each_tile(by_lanes, tile))
 
+    def vectors(self, tile: Tile, lanes: int) -> Distribution:
+        """The distribution of ``ceil(nnz / lanes)`` of one tile."""
+        return Distribution(0, pmf_of_vectors(self.occupancy_pmf(tile), lanes))
+
     def tile_variance(self, tile: Tile, lanes: Number) -> Any:
         """Variance of ``ceil(nnz / lanes)`` between the tiles of one channel.
 
@@ -129,12 +135,20 @@ class DensityModel(ABC):
         """``E[max(D, max over tiles of sum over channels of W * ceil(nnz / lanes))]``.
 
         ``counts[i]`` tiles of ``sizes[i]`` positions in every channel, W common to them; with ``each_channel`` the
-        maximum is taken in every channel. See :mod:`timeloop_py.numbers.sums`.
+        maximum is taken in every channel. See :mod:`timeloop_py.numbers.sums`. ``sizes`` may be a list of tiles given
+        as shapes, where nothing else is an array.
         Where tiles are not independent (:attr:`independent_tiles`) they are taken as if they were.
         """
+        if isinstance(sizes, list) and any(isinstance(size, tuple) for size in sizes):
+            present = [(self.vectors(size, lanes), count) for size, count in zip(sizes, counts, strict=True) if count]
+            members, copies = [member for member, _ in present], np.array([float(count) for _, count in present])
+            if each_channel:
+                members, copies = [largest_of(members, copies)], np.ones(1)
+            rows = (np.array([float(value)]) for value in (channels, weight_mean, weight_variance, at_least))
+            return slowest_sum(members, copies, *rows)[0]
         return expected_maximum_of_sums(
             channels, weight_mean, weight_variance, sizes, counts, 1.0, lanes, at_least, axis, each_channel,
-            lambda size, _, width: Distribution(0, pmf_of_vectors(self.occupancy_pmf(size), width)),
+            lambda size, _, width: self.vectors(size, width),
         )  # fmt: skip
 
     def _maximum_of_classes(self, classes: list[tuple[int, int, int]]) -> float:

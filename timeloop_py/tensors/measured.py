@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -34,7 +34,9 @@ class Measured(DensityModel):
 
     mask: Mask
 
-    independent_tiles: ClassVar[bool] = False
+    @property
+    def independent_tiles(self) -> bool:
+        return False
 
     @classmethod
     def of(cls, tensor: ArrayLike) -> Measured:

@@ -7,12 +7,14 @@ last non-zero are not stored.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import lru_cache
 from math import comb
 from typing import Any
 
 import numpy as np
 
+from timeloop_py.numbers.operations import Number
 from timeloop_py.tensors.density import (
     Array,
     Bernoulli,
@@ -25,8 +27,55 @@ from timeloop_py.tensors.density import (
     positions,
 )
 
+#: Positions up to which :class:`StoredEntries` is exact.
+EXACT_POSITIONS = 512
 # Longer runs of zeros than this likely are left out of sums.
 _NEGLIGIBLE = 1e-30
+
+
+@dataclass(frozen=True)
+class StoredEntries(DensityModel):
+    """What a run-length code stores of a tensor: its non-zeros and the placeholders of runs that are too long.
+
+    Occupancy counts both; :attr:`density` is that of the non-zeros. A tile's positions are coded in their order.
+    Distributions are exact for independent zeros in tiles of up to :data:`EXACT_POSITIONS`; larger tiles count as a
+    renewal process, normal around the exact mean. Of other models the placeholders are the mean of their number.
+    """
+
+    zeros: DensityModel
+    run_bits: int
+
+    @property
+    def density(self) -> Number:
+        return self.zeros.density
+
+    @property
+    def independent_tiles(self) -> bool:
+        return self.zeros.independent_tiles
+
+    def worst_occupancy(self, tile: Tile) -> Any:
+        """The most entries of one code."""
+        return each_tile(lambda one: most_entries(1, one, int(self.zeros.worst_occupancy(one)), self.run_bits), tile)
+
+    def expected_occupancy(self, tile: Tile) -> Any:
+        return self.zeros.expected_occupancy(tile) + expected_placeholders(positions(tile), self.zeros, self.run_bits)
+
+    def occupancy_pmf(self, tile: Tile) -> Array:
+        n = int(positions(tile))
+        if not isinstance(self.zeros, Bernoulli):
+            return _shifted(self.zeros.occupancy_pmf(tile), float(expected_placeholders(n, self.zeros, self.run_bits)))
+        if n <= EXACT_POSITIONS:
+            return entries_pmf(n, self.zeros, self.run_bits)
+        half, whole = (
+            mean_and_variance(entries_pmf(size, self.zeros, self.run_bits))[1]
+            for size in (EXACT_POSITIONS // 2, EXACT_POSITIONS)
+        )
+        variance = whole + (n - EXACT_POSITIONS) * (whole - half) / (EXACT_POSITIONS - EXACT_POSITIONS // 2)
+        return _rounded_normal(float(self.expected_occupancy(n)), variance, n)
+
+    def sample(self, shape: tuple[int, ...], rng: np.random.Generator) -> Mask:
+        """Which positions are stored where the whole tensor is one code."""
+        return occupied(self.zeros.sample(shape, rng).reshape(-1), self.run_bits).reshape(shape)
 
 
 def expected_placeholders(tile: Tile, zeros: DensityModel, run_bits: int) -> Any:
@@ -137,3 +186,21 @@ def _independent_entries_pmf(n: int, density: float, limit: int) -> Array:
         pending[0] = commits + wraps
         stored = (1 - density) * stored + commits
     return stored
+
+
+def _shifted(pmf: Array, more: float) -> Array:
+    """The distribution of X plus ``more``, of the two whole numbers around it."""
+    low = int(more)
+    shifted = np.zeros(pmf.size + low + 1)
+    shifted[low:-1] = (1 - (more - low)) * pmf
+    shifted[low + 1 :] += (more - low) * pmf
+    return shifted
+
+
+def _rounded_normal(mean: float, variance: float, most: int) -> Array:
+    """A normal variable, rounded, as a distribution over 0 .. most."""
+    from scipy.special import ndtr
+
+    edges = ndtr((np.arange(most + 2) - 0.5 - mean) / np.sqrt(max(variance, 1e-12)))
+    edges[0], edges[-1] = 0.0, 1.0
+    return np.asarray(np.diff(edges))

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from functools import reduce
 from itertools import product
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 
@@ -131,7 +131,9 @@ class WholeChannel(DensityModel):
     kept: float
     axis: int = 0
 
-    independent_tiles: ClassVar[bool] = False
+    @property
+    def independent_tiles(self) -> bool:
+        return False
 
     @property
     def density(self) -> float:
@@ -176,7 +178,9 @@ class Banded(DensityModel):
     columns: int
     half_width: int
 
-    independent_tiles: ClassVar[bool] = False
+    @property
+    def independent_tiles(self) -> bool:
+        return False
 
     @property
     def density(self) -> float:
