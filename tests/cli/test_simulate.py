@@ -33,7 +33,8 @@ def test_json_is_what_the_python_face_gives() -> None:
     expected = simulate(load_architecture("scnn"), layer, seed=5).to_dict()
     assert {key: record[key] for key in expected} == expected
     assert record["max_abs_error"] == 0
-    assert sum(record["lost_slots"].values()) == pytest.approx(1)
+    assert "useful" not in record["lost_slots"]
+    assert sum(record["lost_slots"].values()) + record["useful_share"] == pytest.approx(1)
     assert (record["architecture"], record["dataflow"], record["seed"]) == ("scnn", "pt_is_cp_sparse", 5)
 
 
@@ -98,6 +99,8 @@ def test_placeholders_of_the_index() -> None:
     free = records("--shape", wide, "--density", "0.03")
     limited = records("--shape", wide, "--density", "0.03", "--placeholders")
     assert free["lost_slots"]["placeholders"] == 0 < limited["lost_slots"]["placeholders"]
+    stated = records("--shape", wide, "--density", "0.03", "--set", "dataflow.placeholders=true")
+    assert stated["lost_slots"] == limited["lost_slots"]
 
 
 def test_a_wrong_convolution_is_exit_code_1(monkeypatch: pytest.MonkeyPatch) -> None:

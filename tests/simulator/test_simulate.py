@@ -203,5 +203,7 @@ def test_to_dict_has_the_names_of_the_command_line() -> None:
     lost = record["lost_slots"]
     assert isinstance(lost, dict)
     assert {"cycles", "multiplies", "useful_multiplies", "utilization", "lost_slots", "max_abs_error"} <= set(record)
-    assert sum(lost.values()) == pytest.approx(1, abs=1e-12)
-    assert record["utilization"] == pytest.approx(lost["useful"] + lost["out_of_range"])
+    useful = record["useful_share"]
+    assert isinstance(useful, float)
+    assert sum(lost.values()) + useful == pytest.approx(1, abs=1e-12)
+    assert record["utilization"] == pytest.approx(useful + lost["out_of_range"])

@@ -53,7 +53,11 @@ TABLE_COLUMNS = ["architecture", "layer", "weight_density", "activation_density"
     show_default=True,
     help="What draws the tensors; mt19937-64: as the recorded runs of a public simulator did.",
 )
-@click.option("--placeholders", is_flag=True, help="Runs of zeros too long for the index take a multiplier lane.")
+@click.option(
+    "--placeholders",
+    is_flag=True,
+    help="Runs of zeros too long for the index take a multiplier lane (also dataflow.placeholders).",
+)
 @click.option("--verify/--no-verify", default=True, show_default=True, help="Compute the convolution and check it.")
 @click.option("--format", "form", type=FORMATS, default="table", show_default=True, help="Output format.")
 def command(
@@ -106,7 +110,7 @@ def command(
                 seed=number,
                 weights=weights or drawn[1],
                 activations=activations or drawn[0],
-                placeholders=placeholders,
+                placeholders=placeholders or None,
                 verify=verify,
                 progress=_advance(bar, run),
             )

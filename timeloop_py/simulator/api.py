@@ -19,13 +19,14 @@ def simulate(
     seed: int = 0,
     weights: TensorLike | None = None,
     activations: TensorLike | None = None,
-    placeholders: bool = False,
+    placeholders: bool | None = None,
     verify: bool = True,
     progress: Callable[[int, int], None] | None = None,
 ) -> SimulationResult:
     """Execute a layer on an accelerator's file; see :func:`timeloop_py.simulator.simulate.simulate`.
 
-    ``placeholders``: runs of zeros longer than the index of the file (``parameters.index_bits``) can say take a lane.
+    ``placeholders``: runs of zeros longer than the index of the file (``parameters.index_bits``) can say take a lane;
+    None: as the file says (``dataflow.placeholders``).
     SpecError: an architecture without one of the simulated dataflows, a tensor that does not fit the layer, a filter
     that the accumulators do not hold.
     """

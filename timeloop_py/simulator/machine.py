@@ -96,12 +96,13 @@ class Machine:
             )
 
     @classmethod
-    def of(cls, architecture: Architecture, placeholders: bool = False) -> Machine:
+    def of(cls, architecture: Architecture, placeholders: bool | None = None) -> Machine:
         """The machine that an accelerator's file describes; a SpecError where the simulator has no such dataflow.
 
-        ``placeholders``: the index of the file (``index_bits``) limits the runs of zeros.
+        ``placeholders``: the index of the file (``index_bits``) limits the runs of zeros; None: as the file says.
         """
         parameters, flow = architecture.require_accelerator()
+        limited = flow.placeholders if placeholders is None else placeholders
         if not float(flow.block_overhead_cycles).is_integer():
             raise SpecError(
                 f"the simulator counts whole cycles: expected a whole number, found {flow.block_overhead_cycles}",
@@ -125,7 +126,7 @@ class Machine:
                 queue_depth=flow.queue_depth,
                 block_overhead_cycles=int(flow.block_overhead_cycles),
                 vector_over=flow.vector_over,
-                run_bits=parameters.index_bits if placeholders else None,
+                run_bits=parameters.index_bits if limited else None,
                 drain_words_per_cycle=flow.drain_words_per_cycle,
             )
         except SpecError as error:

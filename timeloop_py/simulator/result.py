@@ -17,8 +17,7 @@ class Slots:
     input halos: in a neighbour's tile). ``zero_operands``: products with a zero in a dense dataflow. ``placeholders``:
     with a run-length placeholder. ``fragmentation``: lanes of a step left empty by partly filled vectors.
     ``bank_stalls``: waiting for accumulator banks. ``overhead``: opening blocks. ``drain``: waiting for the other half
-    of the accumulators. ``barrier``: waiting for slower PEs. ``idle_pes``: PEs without
-    an input that meets a tap.
+    of the accumulators. ``barrier``: waiting for slower PEs. ``idle_pes``: PEs without an input that meets a tap.
     """
 
     useful: int
@@ -100,6 +99,8 @@ class SimulationResult:
         return self.nonzero_products / (self.slots.total or 1)
 
     def to_dict(self) -> dict[str, JsonValue]:
-        """The scalars and, as ``lost_slots``, the share of slots by cause; with ``useful`` among them they add to 1."""
+        """The scalars and, as ``lost_slots``, the share of slots by cause; with ``useful_share`` they add to 1."""
         counted = {key.name: getattr(self, key.name) for key in fields(self) if key.name not in ("slots", "outputs")}
-        return {**counted, "utilization": self.utilization, "lost_slots": self.slots.shares()}
+        lost = self.slots.shares()
+        useful = lost.pop("useful")
+        return {**counted, "utilization": self.utilization, "useful_share": useful, "lost_slots": lost}
