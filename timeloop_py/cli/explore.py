@@ -26,7 +26,11 @@ DEFAULT_DENSITY = "0.1:1.0:0.1"
 
 @click.command("explore")
 @click.option(
-    "--arch", "architectures", multiple=True, metavar="NAME|PATH", help="Architecture. Repeatable. [scnn dcnn dcnn_opt]"
+    "--arch",
+    "architectures",
+    multiple=True,
+    metavar="NAME|PATH|all",
+    help="Architecture; all compares every accelerator. Repeatable. [scnn dcnn dcnn_opt]",
 )
 @network_options
 @density_options
@@ -92,6 +96,15 @@ def command(
     given = [option for option in (density, weight_density, activation_density) if option is not None]
     if own_density and given:
         raise SpecError("takes every layer's own densities: leave the other density options out", field="--own-density")
+    if "all" in architectures:
+        if given or grid or dataflow or mapping == "best" or resume or scheduler:
+            raise SpecError(
+                "compares every accelerator at the layers' own densities and without zeros: leave densities, "
+                "--dataflow, --mapping, --resume and --scheduler out",
+                field="--arch all",
+            )
+        _compare_all(networks, shape, layer, settings, output, plots, ("png", "pdf") if pdf else ("png",))
+        return
     if own_density:
         points = (OWN_DENSITIES,)
     else:
@@ -117,6 +130,33 @@ def command(
     written = write_results(output, sweep, result, ran, plots, ("png", "pdf") if pdf else ("png",))
     store.clear()
     for path in written:
+        click.echo(path, err=True)
+
+
+def _compare_all(
+    networks: tuple[str, ...],
+    shape: str | None,
+    layer: str | None,
+    settings: tuple[str, ...],
+    output: Path,
+    plots: bool,
+    formats: tuple[Any, ...],
+) -> None:
+    """Every accelerator on every network (or those given), with zeros and without."""
+    from timeloop_py.explore import comparison
+    from timeloop_py.explore.sweep import Sweep, load_designs
+    from timeloop_py.model.evaluate import OWN_DENSITIES
+    from timeloop_py.report.bundle import check_writable
+
+    chosen = networks or (() if shape is not None else comparison.NETWORKS)
+    designs = load_designs(comparison.accelerator_names(), settings)
+    sweep = Sweep(designs, chosen_networks(chosen, shape, layer), (OWN_DENSITIES,))
+    check_writable(output)
+    with click.progressbar(length=2 * sum(1 for _ in sweep.jobs()), label="Evaluating", file=sys.stderr) as bar:
+        compared = comparison.compare(sweep, _advance(bar))
+    # The table of the slides is about the networks of the paper: part of the whole comparison only.
+    slides = None if networks or shape is not None or layer is not None else comparison.slides_table(designs)
+    for path in comparison.write_comparison(output, sweep, compared, slides, command_line(), plots, formats):
         click.echo(path, err=True)
 
 

@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING
 
 from timeloop_py.explore.runner import Progress, run_sweep
 from timeloop_py.explore.sweep import JobResult, Sweep, table_digests
+from timeloop_py.model.evaluate import OWN_DENSITIES
 from timeloop_py.model.planar import SLOTS
 from timeloop_py.report.bundle import provenance, write_bundle
 from timeloop_py.report.comparison_plots import performance_and_energy
 from timeloop_py.report.style import FigureFormat
 from timeloop_py.specs.architecture import Architecture, load_architecture
 from timeloop_py.specs.library import names
+from timeloop_py.specs.network import load_network
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -27,6 +29,17 @@ BASELINE = "dcnn"
 #: Multipliers of SCNN and DCNN, which the normalised designs have, too.
 BUDGET = 1024
 DENSE = ((1.0, 1.0),)
+LABELS = {
+    "scnn": "SCNN",
+    "dcnn": "DCNN",
+    "dcnn_opt": "DCNN-opt",
+    "cambricon_x": "Cambricon-X",
+    "cnvlutin": "Cnvlutin",
+    "dadiannao": "DaDianNao",
+    "diannao": "DianNao",
+    "eie": "EIE",
+    "eyeriss": "Eyeriss",
+}
 _MEASURES = {"performance": "time_us", "energy": "energy_pj", "energy-delay": "edp_pj_us"}
 
 
@@ -148,13 +161,19 @@ def _notes(layers: pd.DataFrame) -> str:
     return "; ".join(dict.fromkeys(note for note in layers["note"].dropna() if note))
 
 
+def label(name: str) -> str:
+    """What a design is called in a figure."""
+    base = name.removesuffix(f"_{BUDGET}")
+    return LABELS.get(base, base)
+
+
 def multipliers(design: Architecture) -> int:
     """Multipliers of the chip."""
     return design.components["multiplier"].count
 
 
 def zero_handling(design: Architecture) -> dict[str, str]:
-    """What a design does about zero ``weights`` and ``activations``: ``skipping``, ``gating`` or ``-``; from its spec."""
+    """What a design's spec does about zero ``weights`` and ``activations``: ``skipping``, ``gating`` or ``-``."""
     if design.array is not None:
         skipped, gated = set(design.array.template.skips), set(design.array.gated)
     else:
@@ -168,7 +187,7 @@ def zero_handling(design: Architecture) -> dict[str, str]:
 
 
 def winners(table: pd.DataFrame) -> pd.DataFrame:
-    """The best design of the common budget per network, zeros and measure, how far ahead it is, and why the next is not.
+    """The best design of the common budget per network, zeros and measure, how far ahead, and why the next is not.
 
     Designs that leave out layers of a network compete where nobody runs all of them, or not at all.
     """
@@ -194,22 +213,29 @@ def winners(table: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def zeros_table(architectures: Sequence[Architecture], table: pd.DataFrame) -> pd.DataFrame:
-    """The slides' table: what each design does about zeros and which dataflow it runs, with speed-up and energy gain.
+def slides_table(architectures: Sequence[Architecture]) -> pd.DataFrame:
+    """The table of the SCNN slides from the specs: what each design does about zeros and which dataflow it runs.
 
-    Speed-up and energy gain over DCNN on the networks of the SCNN paper, at their own densities.
+    With speed-up and energy gain over DCNN on the convolutions of the paper's networks, at their own densities.
     """
     import pandas as pd
 
-    rows = []
+    sweep = Sweep(tuple(architectures), tuple(load_network(name) for name in PAPER_NETWORKS), (OWN_DENSITIES,))
+    result = run_sweep(sweep)
+    table = comparison_table(architectures, result, result)
     own = table[table["zeros"] == "own"].set_index(["architecture", "network"])
+    rows = []
     for design in architectures:
-        row: dict[str, object] = {"architecture": design.name, **zero_handling(design), "dataflow": design.dataflow_name}
+        row: dict[str, object] = {
+            "architecture": design.name,
+            **zero_handling(design),
+            "dataflow": design.dataflow_name,
+        }
+        row["multipliers"] = multipliers(design)
         for network in PAPER_NETWORKS:
-            if (design.name, network) in own.index:
-                found = own.loc[(design.name, network)]
-                row[f"speedup_{network}"] = found["speedup"]
-                row[f"energy_gain_{network}"] = found["energy_gain"]
+            row[f"speedup_{network}"] = own.loc[(design.name, network), "speedup"]
+            row[f"energy_gain_{network}"] = own.loc[(design.name, network), "energy_gain"]
+        row["note"] = own.loc[(design.name, PAPER_NETWORKS[0]), "note"]
         rows.append(row)
     return pd.DataFrame(rows)
 
@@ -218,23 +244,26 @@ def write_comparison(
     folder: Path,
     sweep: Sweep,
     comparison: Comparison,
-    slides: pd.DataFrame,
+    slides: pd.DataFrame | None,
     command: Sequence[str],
     plots: bool = True,
     formats: Sequence[FigureFormat] = ("png",),
 ) -> tuple[Path, ...]:
-    """Write ``comparison.csv``, ``winners.csv``, ``zeros.csv``, the results behind them and the figure; all or none."""
+    """Write ``comparison.csv``, ``winners.csv``, ``slides.csv``, the results behind them and the figure."""
     specs = {f"architecture {one.name}": one.digest for one in sweep.architectures}
     specs |= {f"network {one.name}": one.digest for one in sweep.networks}
     specs |= {f"table {name}": digest for one in sweep.architectures for name, digest in table_digests(one).items()}
     tables = {
         "comparison": comparison.table,
         "winners": comparison.winners,
-        "zeros": slides,
+        **({} if slides is None else {"slides": slides}),
         "results": comparison.sparse.results,
         "results_dense": comparison.dense.results,
         "accesses": comparison.sparse.accesses,
     }
     drawn = comparison.table[comparison.table["multipliers"] == BUDGET]
-    figures = {"comparison": performance_and_energy(drawn, baseline=BASELINE)} if plots and len(drawn) else {}
+    figures = {}
+    if plots and BASELINE in set(drawn["architecture"]):
+        labels = {name: label(name) for name in drawn["architecture"].unique()}
+        figures["comparison"] = performance_and_energy(drawn, baseline=BASELINE, labels=labels)
     return write_bundle(folder, tables=tables, figures=figures, origin=provenance(command, specs), formats=formats)

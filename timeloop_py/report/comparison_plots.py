@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from timeloop_py.report.columns import require
-from timeloop_py.report.style import TWO_COLUMNS_IN, house_style, series_styles
+from timeloop_py.report.style import TWO_COLUMNS_IN, Designs, SeriesStyle, house_style
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -17,9 +17,7 @@ _COLUMNS = ("network", "zeros", "architecture", "speedup", "energy_gain", "area_
 
 
 @house_style()
-def performance_and_energy(
-    table: pd.DataFrame, *, baseline: str, labels: Mapping[str, str] | None = None
-) -> Figure:
+def performance_and_energy(table: pd.DataFrame, *, baseline: str, labels: Mapping[str, str] | None = None) -> Figure:
     """Speed-up (top) and energy gain (below) over the baseline per network, a marker for every design.
 
     A filled marker is the network with its zeros, the end of the line above or below it the same network without. The
@@ -40,45 +38,44 @@ def performance_and_energy(
     from matplotlib.figure import Figure
 
     require(table, _COLUMNS)
-    designs = [name for name in dict.fromkeys(table["architecture"]) if name != baseline]
-    if not designs:
+    designs = Designs.of(table, "architecture", baseline, labels)
+    others = designs.names[1:]
+    if not others:
         raise ValueError("no design beside the baseline")
     networks = list(dict.fromkeys(table["network"]))
     figure = Figure(figsize=(TWO_COLUMNS_IN, 4.6), layout="constrained")
     axes = figure.subplots(2, 1, sharex=True)
-    styles = series_styles(len(designs) + 1)[1:]
     for axis, column, title in zip(
         axes, ("speedup", "energy_gain"), ("Speed-up over {}", "Energy gain over {}"), strict=True
     ):
-        for place, (design, style) in enumerate(zip(designs, styles, strict=True)):
-            _draw(axis, table[table["architecture"] == design], networks, column, place, len(designs), style)
+        for place, design in enumerate(others):
+            rows = table[table["architecture"] == design]
+            offset = (place + 0.5) / len(others) * 0.8 - 0.4
+            _draw(axis, rows, networks, column, offset, designs.styles[design], design)
         axis.axhline(1.0, color="#1c1c1c", linewidth=0.8)
         axis.set_yscale("log", base=2)
-        axis.set_ylabel(title.format((labels or {}).get(baseline, baseline)))
+        axis.set_ylabel(title.format(designs.label(baseline)))
         axis.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
         for edge in range(1, len(networks)):
             axis.axvline(edge - 0.5, color="#dddddd", linewidth=0.5)
     axes[-1].set_xticks(range(len(networks)), networks)
     handles, names = axes[0].get_legend_handles_labels()
     areas = table.drop_duplicates("architecture").set_index("architecture")["area_mm2"]
-    named = [f"{(labels or {}).get(name, name)}, {areas[name]:.1f} mm²" for name in names]
+    named = [f"{designs.label(name)}, {areas[name]:.1f} mm²" for name in names]
     figure.legend(handles, named, loc="outside upper center", ncols=4)
     return figure
 
 
 def _draw(
-    axis: Axes, rows: pd.DataFrame, networks: list[str], column: str, place: int, count: int, style: object
+    axis: Axes, rows: pd.DataFrame, networks: list[str], column: str, offset: float, style: SeriesStyle, label: str
 ) -> None:
-    """Markers of one design, side by side with those of the others."""
-    own = rows[rows["zeros"] == "own"].set_index("network")[column]
-    dense = rows[rows["zeros"] == "none"].set_index("network")[column]
-    offset = (place + 0.5) / count * 0.8 - 0.4
-    x = [index + offset for index, network in enumerate(networks) if network in own.index and own[network] > 0]
+    """Markers of one design, beside those of the others."""
+    own, dense = (rows[rows["zeros"] == zeros].set_index("network")[column] for zeros in ("own", "none"))
     kept = [network for network in networks if network in own.index and own[network] > 0]
-    color, marker = getattr(style, "color"), getattr(style, "marker")  # noqa: B009
-    for position, network in zip(x, kept, strict=True):
+    places = [networks.index(network) + offset for network in kept]
+    for place, network in zip(places, kept, strict=True):
         if network in dense.index and dense[network] > 0:
-            axis.plot([position] * 2, [dense[network], own[network]], color=color, linewidth=1.0)
-            axis.plot([position], [dense[network]], marker="_", color=color, markersize=4)
-    label = str(rows["architecture"].iloc[0])
-    axis.plot(x, [own[network] for network in kept], marker=marker, color=color, linestyle="none", label=label)
+            axis.plot([place] * 2, [dense[network], own[network]], color=style.color, linewidth=1.0)
+            axis.plot([place], [dense[network]], marker="_", color=style.color, markersize=4)
+    values = [own[network] for network in kept]
+    axis.plot(places, values, marker=style.marker, color=style.color, linestyle="none", label=label)

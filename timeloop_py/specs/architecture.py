@@ -109,6 +109,8 @@ class Architecture:
     area_table: str | None = None
     hierarchy: Hierarchy | None = None
     options: CountingOptions = field(default_factory=CountingOptions)
+    #: a general-purpose processor, which is not compared with accelerators
+    is_processor: bool = False
     #: mapping constraints as written, read by the mapper
     constraints: Value | None = None
 
@@ -211,6 +213,7 @@ def parse_architecture(value: Value, name: str, path: str | None, digest: str = 
         area_table=section.text("area_table", None),
         hierarchy=None if levels is None else parse_hierarchy(levels),
         options=parse_counting_options(section.section("options", None)),
+        is_processor=section.boolean("is_processor", False),
         constraints=section.value("constraints"),
     )
     section.finish()
