@@ -10,7 +10,10 @@ from hypothesis import strategies as st
 
 from timeloop_py.tensors.density import Bernoulli, Fixed, Hypergeometric, mean_and_variance, pmf_of_vectors
 from timeloop_py.tensors.encoding import placeholder_overhead
+from timeloop_py.tensors.measured import Measured
 from timeloop_py.tensors.run_length import (
+    EXACT_POSITIONS,
+    StoredEntries,
     entries_pmf,
     expected_placeholders,
     most_entries,
@@ -18,6 +21,7 @@ from timeloop_py.tensors.run_length import (
     placeholder_shares,
     stored_vector_moments,
 )
+from timeloop_py.tensors.structured import BlockStructured, WholeChannel
 
 
 def placeholders_by_counting(bits, limit):
@@ -151,3 +155,72 @@ def test_four_bit_runs_cost_under_two_percent_at_the_densities_of_the_networks()
     # In an endless code the limit of 2% is reached at 0.2166; two-bit runs would be noticed anywhere.
     assert placeholder_overhead(10**6, Bernoulli(0.22), 4) < 0.02 < placeholder_overhead(10**6, Bernoulli(0.21), 4)
     assert placeholder_overhead(72, Bernoulli(0.3), 2) > 0.2
+
+
+class TestStoredEntries:
+    def test_independent_zeros_are_exact(self):
+        stored = StoredEntries(Bernoulli(0.1), 2)
+        np.testing.assert_allclose(stored.occupancy_pmf(40), entries_pmf(40, Bernoulli(0.1), 2))
+        assert stored.expected_occupancy(40) == pytest.approx(mean_and_variance(stored.occupancy_pmf(40))[0])
+        assert stored.vector_moments(40, 4) == pytest.approx(stored_vector_moments(40, Bernoulli(0.1), 2, 4))
+        assert stored.vector_moments((1, 1, 5, 8), 4) == pytest.approx(stored.vector_moments(40, 4))
+        assert stored.density == 0.1
+
+    @pytest.mark.parametrize("density", [0.03, 0.2])
+    def test_large_tiles_continue_small_ones(self, density):
+        """Past the exact size mean and deviation still are those of drawn codes."""
+        size = 3 * EXACT_POSITIONS
+        stored = StoredEntries(Bernoulli(density), 4)
+        codes = np.random.default_rng(0).random((4000, size)) < density
+        entries = occupied(codes, 4).sum(axis=1)
+        mean, variance = mean_and_variance(stored.occupancy_pmf(size))
+        assert mean == pytest.approx(entries.mean(), abs=5 * entries.std() / math.sqrt(entries.size))
+        assert math.sqrt(variance) == pytest.approx(entries.std(), rel=0.06)
+        assert mean == pytest.approx(float(stored.expected_occupancy(size)), rel=1e-3)
+
+    @pytest.mark.parametrize(
+        ("zeros", "tile"),
+        [
+            (Hypergeometric(0.1, 500), 60),
+            (BlockStructured(0.2, (4, 1, 1)), (8, 3, 3)),
+            (BlockStructured(0.2, (4,)), 60),
+            (WholeChannel(0.3, 0), (8, 3, 3)),
+        ],
+        ids=str,
+    )
+    def test_other_models_against_drawn_tensors(self, zeros, tile):
+        stored = StoredEntries(zeros, 2)
+        rng = np.random.default_rng(5)
+        if isinstance(zeros, Hypergeometric):
+            tensors = np.stack([zeros.sample((500,), rng)[:tile] for _ in range(3000)])
+        else:
+            shape = tile if isinstance(tile, tuple) else (tile,)
+            tensors = np.stack([zeros.sample(shape, rng).reshape(-1) for _ in range(3000)])
+        entries = occupied(tensors, 2).sum(axis=-1)
+        pmf = stored.occupancy_pmf(tile)
+        assert pmf.sum() == pytest.approx(1)
+        assert stored.expected_occupancy(tile) == pytest.approx(pmf @ np.arange(pmf.size))
+        error = 5 * entries.std() / math.sqrt(entries.size)
+        # Placeholders are themselves a mean over a few hundred tiles.
+        assert stored.expected_occupancy(tile) == pytest.approx(entries.mean(), abs=error + 0.02 * entries.mean())
+        assert entries.mean() > 1.02 * tensors.sum(axis=-1).mean()
+
+    def test_a_measured_tensor_is_its_own_tiles(self):
+        rng = np.random.default_rng(1)
+        mask = rng.random((6, 8, 8)) < np.array([0.02, 0.05, 0.1, 0.3, 0.6, 0.9])[:, None, None]
+        stored = StoredEntries(Measured(mask), 2)
+        entries = occupied(mask.reshape(6, 4, 16), 2).sum(axis=-1)
+        assert stored.expected_occupancy(16) == pytest.approx(entries.mean(), rel=0.02)
+        # Channels differ, and no PE waits for another because of it.
+        within = np.var(-(-entries // 4), axis=1).mean()
+        assert stored.tile_variance(16, 4) == pytest.approx(within)
+        assert within < 0.3 * stored.vector_moments(16, 4)[1]
+        assert not stored.independent_tiles
+
+    def test_samples_and_worst_cases(self):
+        stored = StoredEntries(Bernoulli(0.1), 1)
+        drawn = stored.sample((4, 50), np.random.default_rng(0))
+        assert drawn.shape == (4, 50)
+        assert drawn.mean() > 0.2  # with runs of one zero at most, hardly half of the zeros are left out
+        assert stored.worst_occupancy(9) == 9
+        assert StoredEntries(Hypergeometric(0.1, 20), 1).worst_occupancy(9) == most_entries(1, 9, 2, 1)

@@ -58,14 +58,17 @@ class Measured(DensityModel):
 
     def tile_occupancies(self, tile: Tile) -> NDArray[np.int64]:
         """Non-zeros of every tile: (channels, tiles of a channel); rows of channels where a shape spans several."""
+        occupancies: NDArray[np.int64] = self.drawn_tiles(tile).sum(axis=2)
+        return occupancies
+
+    def drawn_tiles(self, tile: Tile) -> Mask:
+        """All tiles of the tensor, [channels, tiles of a channel, positions]."""
         if not isinstance(tile, tuple):
             channels, length = self._channels.shape
             size = min(int(tile), length)
             if size == 0:
-                return np.zeros((channels, 1), dtype=np.int64)
-            runs = self._channels[:, : length - length % size].reshape(channels, -1, size)
-            occupancies: NDArray[np.int64] = runs.sum(axis=2)
-            return occupancies
+                return np.zeros((channels, 1, 0), dtype=bool)
+            return self._channels[:, : length - length % size].reshape(channels, -1, size)
         beyond = max(0, len(tile) - self.mask.ndim)
         if math.prod(tile[:beyond]) > 1:
             raise ValueError(f"a tile of {len(tile)} ranks of a tensor of {self.mask.ndim}")
@@ -74,9 +77,10 @@ class Measured(DensityModel):
         counts = tuple(extent // side for side, extent in zip(extents, self.mask.shape, strict=True))
         cut = self.mask[tuple(slice(c * side) for c, side in zip(counts, extents, strict=True))]
         split = cut.reshape([part for pair in zip(counts, extents, strict=True) for part in pair])
-        inner = tuple(range(1, 2 * len(counts), 2))
+        ranks = len(counts)
+        tiles = split.transpose(*range(0, 2 * ranks, 2), *range(1, 2 * ranks, 2))
         rows = counts[0] if self.mask.ndim > 1 else 1
-        return np.asarray(split.sum(axis=inner).reshape(rows, -1))
+        return tiles.reshape(rows, -1, math.prod(extents))
 
     def expected_occupancy(self, tile: Tile) -> Any:
         """The mean over the tensor's tiles."""

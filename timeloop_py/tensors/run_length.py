@@ -13,12 +13,15 @@ from math import comb
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from timeloop_py.numbers.operations import Number
 from timeloop_py.tensors.density import (
     Array,
     Bernoulli,
     DensityModel,
+    Fixed,
+    Hypergeometric,
     Mask,
     Tile,
     each_tile,
@@ -39,7 +42,8 @@ class StoredEntries(DensityModel):
 
     Occupancy counts both; :attr:`density` is that of the non-zeros. A tile's positions are coded in their order.
     Distributions are exact for independent zeros in tiles of up to :data:`EXACT_POSITIONS`; larger tiles count as a
-    renewal process, normal around the exact mean. Of other models the placeholders are the mean of their number.
+    renewal process, normal around the exact mean. Of other models the number of non-zeros is exact, and the
+    placeholders that go with it are the mean over drawn tiles (:meth:`.DensityModel.drawn_tiles`).
     """
 
     zeros: DensityModel
@@ -58,12 +62,14 @@ class StoredEntries(DensityModel):
         return each_tile(lambda one: most_entries(1, one, int(self.zeros.worst_occupancy(one)), self.run_bits), tile)
 
     def expected_occupancy(self, tile: Tile) -> Any:
-        return self.zeros.expected_occupancy(tile) + expected_placeholders(positions(tile), self.zeros, self.run_bits)
+        if isinstance(self.zeros, Bernoulli):
+            return self.zeros.expected_occupancy(tile) + expected_placeholders(tile, self.zeros, self.run_bits)
+        return each_tile(lambda one: mean_and_variance(self.occupancy_pmf(one))[0], tile)
 
     def occupancy_pmf(self, tile: Tile) -> Array:
         n = int(positions(tile))
         if not isinstance(self.zeros, Bernoulli):
-            return _shifted(self.zeros.occupancy_pmf(tile), float(expected_placeholders(n, self.zeros, self.run_bits)))
+            return self._with_drawn_placeholders(tile)
         if n <= EXACT_POSITIONS:
             return entries_pmf(n, self.zeros, self.run_bits)
         half, whole = (
@@ -72,6 +78,35 @@ class StoredEntries(DensityModel):
         )
         variance = whole + (n - EXACT_POSITIONS) * (whole - half) / (EXACT_POSITIONS - EXACT_POSITIONS // 2)
         return _rounded_normal(float(self.expected_occupancy(n)), variance, n)
+
+    def tile_variance(self, tile: Tile, lanes: Number) -> Any:
+        """Where tiles are not independent the variance between those of one channel, averaged over channels."""
+        if self.independent_tiles:
+            return super().tile_variance(tile, lanes)
+        return each_tile(lambda one, width: float(np.var(-(-self._drawn(one) // width), axis=1).mean()), tile, lanes)
+
+    def _drawn(self, tile: Tile) -> NDArray[np.int64]:
+        """Entries of tiles, [channels, tiles of a channel]."""
+        entries: NDArray[np.int64] = occupied(self.zeros.drawn_tiles(tile), self.run_bits).sum(axis=-1)
+        return entries
+
+    def _with_drawn_placeholders(self, tile: Tile) -> Array:
+        # Where all arrangements are alike, any of them will do.
+        alike = isinstance(self.zeros, (Fixed, Hypergeometric))
+        drawn = (Bernoulli(float(self.zeros.density)) if alike else self.zeros).drawn_tiles(tile)
+        nonzeros = drawn.sum(axis=-1).ravel()
+        placeholders = occupied(drawn, self.run_bits).sum(axis=-1).ravel() - nonzeros
+        seen, place = np.unique(nonzeros, return_inverse=True)
+        mean = np.bincount(place, placeholders) / np.bincount(place)
+        pmf = self.zeros.occupancy_pmf(tile)
+        occupancy = np.arange(pmf.size)
+        entries = np.minimum(occupancy + np.interp(occupancy, seen, mean), pmf.size - 1)
+        entries[0] = 0.0
+        # Between two whole numbers: both, so that the mean is kept.
+        low = entries.astype(np.int64)
+        part = entries - low
+        split = np.bincount(low, pmf * (1 - part), pmf.size + 1) + np.bincount(low + 1, pmf * part, pmf.size + 1)
+        return np.asarray(split[: pmf.size])
 
     def sample(self, shape: tuple[int, ...], rng: np.random.Generator) -> Mask:
         """Which positions are stored where the whole tensor is one code."""
@@ -186,15 +221,6 @@ def _independent_entries_pmf(n: int, density: float, limit: int) -> Array:
         pending[0] = commits + wraps
         stored = (1 - density) * stored + commits
     return stored
-
-
-def _shifted(pmf: Array, more: float) -> Array:
-    """The distribution of X plus ``more``, of the two whole numbers around it."""
-    low = int(more)
-    shifted = np.zeros(pmf.size + low + 1)
-    shifted[low:-1] = (1 - (more - low)) * pmf
-    shifted[low + 1 :] += (more - low) * pmf
-    return shifted
 
 
 def _rounded_normal(mean: float, variance: float, most: int) -> Array:
