@@ -22,6 +22,8 @@ from timeloop_py.nest.lowering import build_nest
 from timeloop_py.nest.traffic import TensorTraffic, Traffic, count_traffic
 from timeloop_py.specs.architecture import Architecture
 from timeloop_py.specs.hierarchy import CountingOptions
+from timeloop_py.tensors.density import Bernoulli
+from timeloop_py.tensors.run_length import expected_placeholders
 
 #: A bank is cleared by its drain, so every update reads and writes; the drain reads every entry once.
 ACCUMULATOR_OPTIONS = CountingOptions(elide_first_read=False, charge_drain_read=True)
@@ -236,11 +238,27 @@ class PlanarAccesses:
             self.batch.layer_value("stored_outputs") / self.batch.layer_value("outputs")
         )
         bits = self._per_unit(stored_bits_per_word)
-        density = self.densities.output if self.batch.flow.template.compressed else np.ones_like(self.densities.output)
         width = self._width("output_activation_ram")
-        yield "output_activation_ram", "Outputs", "write", stored * self._of_block(density) * bits / width
+        yield "output_activation_ram", "Outputs", "write", stored * self._of_block(self._output_entries) * bits / width
         spilled = self._of_block(self.activations.output_share)
         yield "dram", "Outputs", "write", self._activation_bits(stored * spilled, "output", counts_zeros=True)
+
+    @cached_property
+    def _output_entries(self) -> Array:
+        """Stored entries per stored output, (units, points): non-zeros, and placeholders of the PEs' run lengths."""
+        batch, density = self.batch, self.densities.output
+        if not batch.flow.template.compressed:
+            return np.ones_like(density)
+        if not batch.flow.placeholders:
+            return density
+        codes = batch.layer_value("N") * batch.layer_value("K") * batch.parameter("processing_elements")
+        lengths, bits = -(-batch.layer_value("stored_outputs") // codes), batch.parameter("index_bits")
+        placeholders = [
+            expected_placeholders(int(length), Bernoulli(row), int(index)) / length
+            for length, row, index in zip(lengths, density, bits, strict=True)
+        ]
+        entries: Array = density + np.array([np.broadcast_to(row, density.shape[1]) for row in placeholders])
+        return entries
 
     # -- units ------------------------------------------------------------------------------------------
 
@@ -279,7 +297,7 @@ class PlanarAccesses:
         bits = self._per_unit(lambda architecture: stored_bits_per_word(architecture, off_chip=True))
         density = self._of_block(getattr(self.densities, which))
         if flow.template.compressed:
-            stored = words * bits * (density if counts_zeros else 1.0)
+            stored = words * bits * (self._of_block(self._output_entries) if counts_zeros else 1.0)
         elif flow.dram_compression:
             stored = words * np.minimum(density * bits, self._of_block(self.batch.parameter("word_bits")))
         else:
