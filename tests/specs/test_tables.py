@@ -40,6 +40,7 @@ SCNN: dict[str, dict[str, float]] = {
     "bus": {"width_bits": 16, "destinations": 64},
     "dram": {},
     "index_unit": {"candidates": 256, "outputs": 16, "width_bits": 16},
+    "issue_slot": {"width_bits": 32},
     "pe_other": {},
 }
 

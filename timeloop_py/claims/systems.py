@@ -19,7 +19,7 @@ SYSTEMS = {
     "scnn": "timeloop_py.claims.scnn.system",
     **{
         name: f"timeloop_py.claims.related.{name}"
-        for name in ("cambricon_x", "cnvlutin", "dadiannao", "eie", "eyeriss")
+        for name in ("cambricon_x", "cnvlutin", "dadiannao", "eie", "eyeriss", "scalpel")
     },
 }
 #: Words that stand for several exhibits: how their names begin.

@@ -21,7 +21,7 @@ from timeloop_py.nest.traffic import TensorTraffic
 from timeloop_py.specs.architecture import Architecture
 from timeloop_py.specs.layer import Layer
 from timeloop_py.specs.layer_problem import inside_share
-from timeloop_py.specs.mapping import Loop, Store
+from timeloop_py.specs.mapping import Loop, LoopKind, Store
 
 #: bits of a pointer into a compressed tensor (Han et al., EIE, ISCA 2016, section IV)
 POINTER_BITS = 16
@@ -89,6 +89,8 @@ class ArrayAccesses:
             yield ArrayEvent(memory, operand, "read", words)
         for unit, operand in self.flow.matched.items():
             yield ArrayEvent(unit, operand, "match", self.time.vector_runs[operand])
+        for component, per_vector, per_entry in self.flow.template.instructions:
+            yield ArrayEvent(component, "Outputs", "issue", self._vectors * per_vector + self.issued * per_entry)
         yield from self._computes()
 
     # -- products ---------------------------------------------------------------------------------------
@@ -101,6 +103,15 @@ class ArrayAccesses:
             share = share * entries * (self.products_inside if operand == "Inputs" else 1.0)
         issued: Array = self.layer.macs * share
         return issued
+
+    @cached_property
+    def _vectors(self) -> Array:
+        """Vectors that are multiplied, all rows of the array together."""
+        if self.nest.skips:
+            return self.time.vector_runs[self.nest.skips[-1].operand]
+        nodes = self.nest.mapping.nodes
+        rows = math.prod(node.bound for node in nodes if isinstance(node, Loop) and node.kind is LoopKind.SPATIAL_Y)
+        return self.time.cycles * rows
 
     @cached_property
     def products_inside(self) -> float:
@@ -162,11 +173,11 @@ class ArrayAccesses:
         return bits + (self.architecture.sizes.get("index_bits", 0) if compressed else 0)
 
     def _stored(self, row: TensorTraffic) -> Array:
-        """Stored words over dense ones; in DRAM a tensor is left as it is where indices would make it longer."""
+        """Stored words over dense ones; activations stay as they are in DRAM where indices would make them longer."""
         if not self.flow.is_compressed(row.level, row.tensor):
             return np.ones_like(self.densities["Weights"])
         share = self.time.entries.get(row.tensor, self.densities[row.tensor])
-        if row.level == "dram":
+        if row.level == "dram" and row.tensor != "Weights":
             raw = stored_bits(self.architecture, row.level, row.tensor) / self._bits(row)
             return np.minimum(share, raw)
         return share
@@ -215,7 +226,8 @@ class ArrayAccesses:
         return self.nest.mapping.nodes.index(Store(level, tensor))
 
     def _below_skip(self, level: str, tensor: str) -> bool:
-        return any(skip.operand == tensor and self._place(level, tensor) >= skip.position for skip in self.nest.skips)
+        place = self._place(level, tensor)
+        return any(skip.operand == tensor and not skip.packed and place >= skip.position for skip in self.nest.skips)
 
     def _needed_for(self, level: str, tensor: str, operand: str) -> int:
         """Elements of ``operand`` that one word of ``tensor``, on its way down from ``level``, is used with.

@@ -15,6 +15,7 @@ from timeloop_py.specs.architecture import Architecture
 from timeloop_py.specs.array_dataflow import ArrayDataflow
 from timeloop_py.specs.errors import SpecError
 from timeloop_py.tensors.density import Bernoulli, DensityModel, mean_and_variance
+from timeloop_py.tensors.structured import BlockStructured
 
 #: the model of an operand's zeros at a density
 Zeros = Callable[[float], DensityModel]
@@ -64,7 +65,8 @@ def array_time(
         cycles = np.full(points, dense)
         return ArrayTime(cycles, cycles, {}, {}, {}, np.ones(points))
     found = [(skip.operand, fibers(nest, skip)) for skip in nest.skips]
-    scale = np.full(points, inside if any(operand == "Inputs" for operand, _ in found) else 1.0)
+    skips_padding = any(skip.operand == "Inputs" and not skip.packed for skip in nest.skips)
+    scale = np.full(points, inside if skips_padding else 1.0)
     shares: dict[str, Array] = {}
     fiber_runs: dict[str, Array] = {}
     vector_runs: dict[str, Array] = {}
@@ -77,10 +79,11 @@ def array_time(
         vector_runs[operand] = one.count * one.longest * scale
     operand, last = found[-1]
     bits = run_bits(architecture, operand)
-    rule = FiberRule(last.vector, flow.index_window, 1, bits)
+    rule = FiberRule(last.vector, flow.index_window, flow.empty_window_cycles, bits)
+    packed = nest.skips[-1].packed
     unfilled = FiberRule(last.vector, flow.index_window, 0, bits)
     rows = []
-    for density in densities[operand]:
+    for density in np.ones(points) if packed else densities[operand]:
         model = zeros[operand](float(density))
         rows.append(
             (
@@ -91,7 +94,8 @@ def array_time(
             )
         )
     slowest, busy, vectors, share = (np.array(column) for column in zip(*rows, strict=True))
-    shares[operand] = share
+    if not packed:
+        shares[operand] = share
     fiber_runs[operand] = sum(kind.count * sum(lanes for _, lanes in kind.lanes) for kind in last.kinds) * scale
     vector_runs[operand] = vectors * last.inner * scale
     cycles = slowest * last.inner * scale
@@ -157,6 +161,10 @@ def _mean_entries(one: Fibers, zeros: DensityModel, bits: int | None) -> float:
     return stored / positions
 
 
-def unstructured(density: float) -> DensityModel:
-    """Zeros anywhere."""
-    return Bernoulli(density)
+def zeros_of(flow: ArrayDataflow) -> dict[str, Zeros]:
+    """How the zeros of the operands lie: anywhere, or weights in groups."""
+    group = flow.weight_group
+    return {
+        "Weights": Bernoulli if group == 1 else lambda density: BlockStructured(density, (group,)),
+        "Inputs": Bernoulli,
+    }

@@ -9,7 +9,7 @@ import numpy as np
 
 from timeloop_py.model.array_accesses import ArrayAccesses, ArrayEvent, OffChip, products_inside
 from timeloop_py.model.array_capacity import ArrayUnit, off_chip
-from timeloop_py.model.array_time import ArrayTime, array_time, unstructured
+from timeloop_py.model.array_time import ArrayTime, array_time, zeros_of
 from timeloop_py.model.batch import Array, Densities
 from timeloop_py.model.planar import SLOTS, ComponentEnergy, PlanarResult
 from timeloop_py.nest.array_nest import ArrayNest, DoesNotApplyError, array_nest
@@ -67,7 +67,7 @@ def _layer_result(
 ) -> LayerResult:
     architecture, layer = unit.architecture, unit.layer
     inside = products_inside(layer)
-    time = array_time(architecture, nest, densities, dict.fromkeys(("Weights", "Inputs"), unstructured), inside)
+    time = array_time(architecture, nest, densities, zeros_of(architecture.require_array()), inside)
     accesses = ArrayAccesses(architecture, layer, nest, time, densities, moved)
     events = list(accesses.events())
     resources = {"multipliers": time.cycles, **_resource_cycles(architecture, events)}

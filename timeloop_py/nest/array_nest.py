@@ -37,7 +37,7 @@ class DoesNotApplyError(SpecError):
 
 @dataclass(frozen=True)
 class SkipPlace:
-    """A skip of a mapping: it stands before node ``position``.
+    """A skip of a mapping: it stands before node ``position``. ``packed``: zeros take their turn.
 
     ``vector``: non-zeros of a fiber that a cycle takes, which is what the array has lanes for and not what a dimension
     has positions for: vectors of non-zeros are packed across dimensions.
@@ -46,6 +46,7 @@ class SkipPlace:
     operand: str
     position: int
     vector: int
+    packed: bool
 
 
 @dataclass(frozen=True)
@@ -169,7 +170,9 @@ class _Filling:
         skips: list[SkipPlace] = []
         for position, node in enumerate(nodes):
             if isinstance(node, Skip):
-                skips.append(SkipPlace(node.operand, position - len(skips), self._vector(node.operand, position)))
+                skips.append(
+                    SkipPlace(node.operand, position - len(skips), self._vector(node.operand, position), node.packed)
+                )
         traffic, counted = self._traffic(mapping)
         return ArrayNest(self.problem, mapping, tuple(skips), traffic, _word_shares(self.problem, counted))
 

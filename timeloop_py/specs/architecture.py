@@ -246,6 +246,7 @@ def _needed_components(architecture: Architecture) -> tuple[str, ...]:
     if architecture.array is not None:
         flow = architecture.array
         named = {*flow.compressed, *flow.networks, *flow.pointers, *flow.matched}
+        named |= {name for name, *_ in flow.template.instructions}
         named |= {name for names in flow.gated.values() for name in names}
         homes = {name for name in (flow.activations_in, flow.weights_in) if name is not None}
         return (*ARRAY_COMPONENTS, *sorted(flow.template.components | named | homes))

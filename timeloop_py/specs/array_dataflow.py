@@ -65,9 +65,12 @@ class Skip:
 
     One run of these loops is a *fiber*. Spatial loops over its dimensions below the node take several non-zeros of one
     fiber at a time; those above it are lanes, each with a fiber of its own, which wait for one another.
+
+    ``packed``: vectors are filled across dimensions just so, but zeros take their turn.
     """
 
     operand: str
+    packed: bool = False
 
 
 OpenNode = OpenLoop | OpenStore | Skip
@@ -85,6 +88,8 @@ class ArrayTemplate:
     options: CountingOptions = field(default_factory=CountingOptions)
     #: what a word read or updated in a component costs when ``best`` bounds are compared
     costs: tuple[tuple[str, float], ...] = (("dram", 1.0),)
+    #: what issues an instruction, and how many it issues for a vector and for each of its entries
+    instructions: tuple[tuple[str, float, float], ...] = ()
 
     @property
     def loops(self) -> tuple[OpenLoop, ...]:
@@ -93,7 +98,7 @@ class ArrayTemplate:
     @property
     def skips(self) -> tuple[str, ...]:
         """Operands whose zeros take no time, outermost first."""
-        return tuple(node.operand for node in self.nodes if isinstance(node, Skip))
+        return tuple(node.operand for node in self.nodes if isinstance(node, Skip) and not node.packed)
 
     @property
     def components(self) -> frozenset[str]:
@@ -111,6 +116,10 @@ class ArrayDataflow:
     queue_depth: int = 8
     #: positions of a fiber that are looked at in a cycle at most (0: any number); an empty window costs a cycle, too
     index_window: int = 0
+    #: cycles that an empty window takes
+    empty_window_cycles: int = 1
+    #: weights are zero in aligned groups of so many, or one by one (1)
+    weight_group: int = 1
     #: zeros between stored values are counted in ``index_bits``; longer runs need placeholders
     run_length: bool = False
     #: tensors that a component holds without zeros, with an index beside every value
@@ -151,21 +160,33 @@ def load_array_template(section: Section, name: str) -> ArrayTemplate:
         layers=kinds or get_args(LayerKind),
         reason=section.text("reason", ""),
         options=parse_counting_options(options),
+        instructions=_instructions(section.section("instructions", None)),
         costs=tuple((name, costs.number(name, above=0)) for name in costs) if costs else (("dram", 1.0),),
     )
     section.finish()
     return template
 
 
+def _instructions(table: Section | None) -> tuple[tuple[str, float, float], ...]:
+    """``{component: {vector: 3, entry: 1}}``."""
+    found = []
+    for name in table or ():
+        assert table is not None
+        counts: Section = table.section(name)
+        found.append((name, counts.number("vector", minimum=0), counts.number("entry", 0.0, minimum=0)))
+        counts.finish()
+    return tuple(found)
+
+
 def _node(item: Value) -> OpenNode:
     section = item.section()
     kinds = [kind.value for kind in LoopKind]
     keys = list(section)
-    if len(keys) != 1 or keys[0] not in (*kinds, "store", "skip"):
-        raise item.error(f"expected one of {', '.join(kinds)}, store, skip")
+    if len(keys) != 1 or keys[0] not in (*kinds, "store", "skip", "pack"):
+        raise item.error(f"expected one of {', '.join(kinds)}, store, skip, pack")
     value = section.entries[keys[0]]
-    if keys[0] == "skip":
-        return Skip(value.choice(OPERANDS))
+    if keys[0] in ("skip", "pack"):
+        return Skip(value.choice(OPERANDS), keys[0] == "pack")
     entries = value.items()
     if len(entries) != 2:
         raise value.error("expected two entries: [dimension, bound] or [component, tensor]")
@@ -197,6 +218,8 @@ def load_array_section(section: Section, template: ArrayTemplate) -> ArrayDatafl
         wait=cast("Wait", section.choice("wait", get_args(Wait), default.wait)),
         queue_depth=section.integer("queue_depth", default.queue_depth, minimum=1),
         index_window=section.integer("index_window", default.index_window, minimum=0),
+        empty_window_cycles=section.integer("empty_window_cycles", default.empty_window_cycles, minimum=0, maximum=1),
+        weight_group=section.integer("weight_group", default.weight_group, minimum=1),
         run_length=section.boolean("run_length", default.run_length),
         compressed=_lists(section, "compressed", TENSORS),
         keeps_places=section.boolean("keeps_places", default.keeps_places),

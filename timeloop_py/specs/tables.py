@@ -50,6 +50,8 @@ COMPONENT_CLASSES: Mapping[str, ComponentClass] = {
     "dram": ComponentClass(("read", "write"), (), {"width_bits": 1.0}),
     # picks `outputs` words that belong to the non-zeros of another operand out of `candidates`
     "index_unit": ComponentClass(("match",), ("candidates", "outputs", "width_bits")),
+    # one instruction of a processor, on its way from fetch to retirement
+    "issue_slot": ComponentClass(("issue",), ("width_bits",)),
     "pe_other": ComponentClass(),
 }
 EVENTS = tuple(f"{name}.{action}" for name, known in COMPONENT_CLASSES.items() for action in known.actions)

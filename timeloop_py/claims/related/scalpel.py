@@ -1,0 +1,180 @@
+"""Scalpel (Yu et al., ISCA 2017): what pruning does to a microcontroller, a CPU and a GPU.
+
+Three kinds of pruning: single weights (CSR), aligned groups as wide as the SIMD unit, and whole nodes, which leaves a
+smaller dense network.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from functools import cache, partial
+from typing import TYPE_CHECKING
+
+from timeloop_py.claims.ledger import Measured
+from timeloop_py.claims.related.common import architecture, network, related_system
+from timeloop_py.claims.systems import Exhibit, System
+from timeloop_py.model.evaluate import Evaluation, evaluate
+from timeloop_py.report.pruning_plots import speedup_by_pruning
+from timeloop_py.specs.layer import Layer
+from timeloop_py.specs.network import Network
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+PLATFORMS = ("microcontroller", "cpu", "gpu")
+#: Kinds of pruning with a kernel of their own.
+KERNELS = {"unstructured": "_csr", "groups": "_groups"}
+#: AlexNet after node pruning: nodes kept of each layer (the authors' repository, jiecaoyu/scalpel, README).
+KEPT_NODES = {
+    "conv1": 83, "conv2": 225, "conv3": 233, "conv4": 238, "conv5": 253, "fc6": 3001, "fc7": 3029, "fc8": 1000,
+}  # fmt: skip
+DENSITIES = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
+#: One layer of either kind stands for its like in the curves.
+PARTS = {"convolution": "conv3", "fully connected": "fc7"}
+
+
+def prune_nodes(net: Network, kept: Mapping[str, int]) -> Network:
+    """A network without the nodes that are not kept: fewer output channels, and fewer inputs of the layers behind.
+
+    Layers in channel groups keep a whole number of channels per group, rounded up.
+    """
+
+    def pruned(layer: Layer) -> Layer:
+        share = [kept[name] / net.layer(name).K for name in net.inputs[layer.name]]
+        inputs = layer.C * (sum(share) / len(share) if share else 1.0)
+        groups = layer.groups
+        return replace(
+            layer,
+            K=math.ceil(kept[layer.name] / groups) * groups,
+            C=math.ceil(round(inputs, 6) / groups) * groups,
+            weight_density=1.0,
+        )
+
+    return replace(net, layers=tuple(pruned(layer) for layer in net.layers))
+
+
+def _nodes_of(layer: Layer, density: float) -> Layer:
+    """A layer between pruned ones whose weights are left to ``density``: the same share of inputs and of outputs."""
+    groups, share = layer.groups, math.sqrt(density)
+    sizes = {name: math.ceil(round(getattr(layer, name) * share / groups, 6)) * groups for name in ("K", "C")}
+    return replace(layer, **sizes, weight_density=1.0)
+
+
+@cache
+def _run(platform: str, kernel: str, net: str) -> Evaluation:
+    return evaluate(architecture(f"scalpel_{platform}{kernel}"), network(net))
+
+
+def _speedup(platform: str, kernel: str, net: str) -> float:
+    return _run(platform, "", net).cycles / _run(platform, kernel, net).cycles
+
+
+def _node_speedup(platform: str) -> float:
+    pruned = prune_nodes(network("alexnet:all"), KEPT_NODES)
+    return _run(platform, "", "alexnet:all").cycles / evaluate(architecture(f"scalpel_{platform}"), pruned).cycles
+
+
+def _faster(platform: str, net: str) -> Measured:
+    speedup = _speedup(platform, "_csr", net)
+    return Measured(speedup > 1, f"{speedup:.2f}x")
+
+
+def _slower(platform: str, net: str) -> Measured:
+    speedup = _speedup(platform, "_csr", net)
+    return Measured(speedup < 1, f"{speedup:.2f}x")
+
+
+def _grouping() -> Measured:
+    gains = {
+        platform: _speedup(platform, "_groups", "alexnet:all") / _speedup(platform, "_csr", "alexnet:all")
+        for platform in ("microcontroller", "cpu")
+    }
+    return Measured(min(gains.values()) > 1, ", ".join(f"{name} {gain:.2f}x" for name, gain in gains.items()))
+
+
+def _index() -> Measured:
+    shares = []
+    for platform in ("microcontroller", "cpu"):
+        bits = [architecture(f"scalpel_{platform}{kernel}").sizes["index_bits"] for kernel in ("_groups", "_csr")]
+        shares.append(bits[0] / bits[1])
+    return Measured(tuple(shares))
+
+
+def _unstructured() -> Measured:
+    nets = ("lenet5", "alexnet:all")
+    return Measured(
+        tuple(sum(_speedup(platform, "_csr", net) for net in nets) / len(nets) for platform in PLATFORMS),
+        "AlexNet alone: " + ", ".join(f"{_speedup(platform, '_csr', 'alexnet:all'):.2f}" for platform in PLATFORMS),
+    )
+
+
+MEASURES: dict[str, Callable[[], Measured]] = {
+    "gpu-unstructured": partial(_slower, "gpu", "alexnet:all"),
+    "cpu-convolutions": partial(_slower, "cpu", "alexnet"),
+    "microcontroller": partial(_faster, "microcontroller", "alexnet:all"),
+    "grouping": _grouping,
+    "nodes": lambda: Measured(_node_speedup("gpu") > 1, f"{_node_speedup('gpu'):.2f}x"),
+    "index": _index,
+    "nodes-speedup": lambda: Measured(_node_speedup("gpu")),
+    "unstructured-speedup": _unstructured,
+}
+
+
+@cache
+def table() -> pd.DataFrame:
+    """Speed-up over dense of a convolution and a fully connected layer, per platform, pruning and density."""
+    import pandas as pd
+
+    rows = []
+    points = tuple((density, None) for density in DENSITIES)
+    for platform in PLATFORMS:
+        dense_design = architecture(f"scalpel_{platform}")
+        for part, name in PARTS.items():
+            layer = network("alexnet:all").layer(name)
+            dense = evaluate(dense_design, layer).cycles
+            cycles = {
+                pruning: list(evaluate(architecture(f"scalpel_{platform}{kernel}"), layer, points).layer_cycles[0])
+                for pruning, kernel in KERNELS.items()
+            }
+            cycles["nodes"] = [evaluate(dense_design, _nodes_of(layer, density)).cycles for density in DENSITIES]
+            for pruning, values in cycles.items():
+                for density, value in zip(DENSITIES, values, strict=True):
+                    row = {"platform": platform, "part": part, "pruning": pruning, "weight_density": density}
+                    rows.append(row | {"cycles": float(value), "speedup": float(dense / value)})
+    return pd.DataFrame(rows)
+
+
+def breakeven() -> pd.DataFrame:
+    """The largest density of :data:`DENSITIES` up to which each kind of pruning is at least as fast as dense."""
+    import pandas as pd
+
+    rows = []
+    for keys, curve in table().groupby(["platform", "part", "pruning"], sort=False):
+        wins = curve.loc[curve["speedup"] >= 1 - 1e-9, "weight_density"]
+        rows.append(
+            dict(zip(("platform", "part", "pruning"), keys, strict=True))
+            | {"fastest_below_density": float(wins.max()) if len(wins) else 0.0}
+        )
+    return pd.DataFrame(rows)
+
+
+def _curves() -> Exhibit:
+    return Exhibit(
+        tables={"scalpel_pruning": table(), "scalpel_breakeven": breakeven()},
+        figures={"scalpel_pruning": speedup_by_pruning(table())},
+    )
+
+
+def load() -> System:
+    """Scalpel's ledger."""
+    names = [f"architecture scalpel_{platform}{kernel}" for platform in PLATFORMS for kernel in ("", "_csr", "_groups")]
+    system = related_system(
+        "scalpel",
+        "Yu et al., Scalpel: Customizing DNN Pruning to the Underlying Hardware Parallelism, ISCA 2017",
+        MEASURES,
+        table,
+        [*names, "network alexnet", "network lenet5"],
+    )
+    return replace(system, exhibits={"layers": _curves})
