@@ -15,7 +15,7 @@ from timeloop_py import __version__
 from timeloop_py.mapper.planar_space import Objective, best_planar_mappings
 from timeloop_py.model.evaluate import OWN_DENSITIES, Evaluation, Point, Unit, evaluate, evaluate_units
 from timeloop_py.specs.architecture import Architecture, load_architecture
-from timeloop_py.specs.dataflow import dataflow_names
+from timeloop_py.specs.dataflow import dataflow_names, dataflows_like
 from timeloop_py.specs.errors import SpecError, nearest
 from timeloop_py.specs.files import Scalar
 from timeloop_py.specs.network import Network
@@ -211,6 +211,9 @@ def load_designs(
             if own or not any(first.replace("-", "_") == _spec_name(other) for other in names):
                 used.add(setting)
                 mine.append(Setting(rest if own else setting.path, setting.values))
+        if dataflow == "all":
+            # Planar-tiled dataflows and those of arrays describe their hardware in different words.
+            flows = tuple(dataflows_like(base.array is not None))
         mine += [Setting("dataflow.name", flows)] if flows else []
         for chosen, suffix in combinations(mine):
             try:
@@ -234,7 +237,7 @@ def load_designs(
 
 
 def _own_dataflow(architecture: Architecture) -> str | None:
-    return None if architecture.dataflow is None else architecture.dataflow.name
+    return architecture.dataflow_name if architecture.is_accelerator else None
 
 
 def _dataflows(dataflow: str | None) -> tuple[Scalar, ...]:

@@ -140,6 +140,16 @@ def dataflow_names() -> list[str]:
     return sorted(path.stem for path in (folder("arch_specs") / "dataflows").glob("*.yaml"))
 
 
+def dataflows_like(architecture_is_array: bool) -> list[str]:
+    """Names of the shipped dataflows of one kind: of multiplier arrays, or planar-tiled."""
+    folder_of_all = folder("arch_specs") / "dataflows"
+    return [
+        name
+        for name in dataflow_names()
+        if (load_section(folder_of_all / f"{name}.yaml").text("basis", "") == "layer") == architecture_is_array
+    ]
+
+
 def load_dataflow_section(section: Section) -> Dataflow | ArrayDataflow:
     """The ``dataflow:`` section of an architecture. SpecError names file, line and field of what is wrong."""
     default = Dataflow.__dataclass_fields__
