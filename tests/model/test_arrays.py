@@ -227,3 +227,55 @@ def test_a_deeper_queue_and_fewer_pes_balance_better() -> None:
     assert depths[0] < 0.5 * depths[-1]
     pes = [utilization(load_architecture("eie", [("parameters.pes", number)])) for number in (64, 32, 8)]
     assert pes == sorted(pes)
+
+
+# -- processors ------------------------------------------------------------------------------------------
+
+
+def instructions(evaluation: Evaluation) -> float:
+    return count(evaluation, "issue", "Outputs", "issue")
+
+
+@pytest.mark.parametrize("platform", ["microcontroller", "cpu", "gpu"])
+def test_instructions_of_a_dense_product(platform: str) -> None:
+    design = load_architecture(f"scalpel_{platform}")
+    layer = Layer("conv", K=96, C=3, W=12, H=12, R=5, S=5)
+    vectors = layer.K * layer.P * layer.Q * -(-layer.C * 25 // design.sizes["lanes"])  # rows of 75, packed across taps
+    for weight in (1.0, 0.3):
+        assert instructions(evaluate(design, layer, ((weight, 1.0),))) == 3 * vectors
+
+
+def test_instructions_of_compressed_rows() -> None:
+    design = load_architecture("scalpel_cpu_csr")
+    layer = Layer("fc", K=64, C=512)
+    rng = np.random.default_rng(8)
+    drawn = []
+    for _ in range(200):
+        rows = (rng.random((64, 512)) < 0.3).sum(axis=1)
+        drawn.append(3 * (-(-rows // 8)).sum() + rows.sum())
+    assert instructions(evaluate(design, layer, ((0.3, 1.0),))) == pytest.approx(np.mean(drawn), rel=0.005)
+
+
+def test_instructions_of_groups() -> None:
+    layer = Layer("fc", K=64, C=512)
+    groups = 64 * 512 / 8 * 0.3
+    assert instructions(evaluate(load_architecture("scalpel_cpu_groups"), layer, ((0.3, 1.0),))) == pytest.approx(
+        4 * groups
+    )
+    scattered = load_architecture("scalpel_cpu_groups", [("dataflow.weight_group", 1)])
+    filled = 64 * 512 / 8 * (1 - 0.7**8)  # single weights leave hardly a group empty
+    assert instructions(evaluate(scattered, layer, ((0.3, 1.0),))) == pytest.approx(4 * filled)
+
+
+def test_an_index_for_a_group_instead_of_a_weight() -> None:
+    layer = Layer("fc", K=64, C=512)
+    moved = {
+        kernel: count(
+            evaluate(load_architecture(f"scalpel_cpu{kernel}"), layer, ((0.25, 1.0),)), "dram", "Weights", "read"
+        )
+        for kernel in ("", "_csr", "_groups")
+    }
+    weights = 64 * 512
+    assert moved[""] == weights * 32
+    assert moved["_csr"] == pytest.approx(weights * 0.25 * 64)
+    assert moved["_groups"] == pytest.approx(weights * 0.25 * 36)
