@@ -8,7 +8,7 @@ from functools import cache, partial
 from typing import TYPE_CHECKING
 
 from timeloop_py.claims.ledger import Measured
-from timeloop_py.claims.related.common import (
+from timeloop_py.claims.related.related_system import (
     architecture,
     at_process,
     network,

@@ -13,7 +13,7 @@ from functools import cache, partial
 from typing import TYPE_CHECKING
 
 from timeloop_py.claims.ledger import Measured
-from timeloop_py.claims.related.common import architecture, network, related_system
+from timeloop_py.claims.related.related_system import architecture, network, related_system
 from timeloop_py.claims.systems import Exhibit, System
 from timeloop_py.model.evaluate import Evaluation, evaluate
 from timeloop_py.report.pruning_plots import speedup_by_pruning
