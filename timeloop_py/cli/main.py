@@ -19,6 +19,7 @@ COMMANDS = {
     "evaluate": ("evaluate", "Cycles, energy and accesses of layers, networks or case files."),
     "simulate": ("simulate", "Execute layers cycle by cycle on real tensors and check the convolution."),
     "reproduce": ("reproduce", "Rebuild a paper's tables and figures; print its claims beside the model's numbers."),
+    "validate-model": ("validate_model", "Compare the model with the simulator over a grid of runs."),
     "show": ("show", "Print a spec, a loop nest, a formula, or the energy behind a number."),
     "validate": ("validate", "Check spec files without running anything."),
 }

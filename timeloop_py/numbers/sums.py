@@ -123,7 +123,7 @@ def slowest_sum(
     ``mean`` and ``variance`` are those of W.
     """
     merged = _merged(members, counts)
-    empty = (mean <= 0) | (channels <= 0)
+    empty = (mean <= _NEGLIGIBLE) | (channels <= 0)
     known = np.where(empty, 1.0, mean)
     scale = known + np.where(empty, 0.0, variance) / known
     share = np.where(empty, 0.0, known / scale)
