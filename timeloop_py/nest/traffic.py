@@ -90,12 +90,12 @@ def count_traffic(
     return Traffic(
         rows=tuple(rows),
         computes=product(problem.dims.values()),
-        compute_cycles=_compute_cycles(nest, options),
+        compute_cycles=compute_cycles_of(nest, options),
         used_lanes=product(loop.bound for loop in nest.loops if loop.is_spatial),
     )
 
 
-def _compute_cycles(nest: Nest, options: CountingOptions) -> Number:
+def compute_cycles_of(nest: Nest, options: CountingOptions) -> Number:
     """Iterations of all temporal loops in which any lane works."""
     temporal = nest.temporal(len(nest.loops))
     cycles: Number = 1

@@ -107,6 +107,8 @@ class Nest:
         self.no_link_transfer = frozenset(mapping.no_link_transfer)
         self._products = remaining
         self._perfect = perfect
+        self._temporal: dict[int, tuple[NestLoop, ...]] = {}
+        self._spatial: dict[tuple[int, int], tuple[NestLoop, ...]] = {}
         self._tiles: dict[tuple[int, str], Number] = {}
         self._backs: dict[tuple[int, int, str], Number] = {}
         #: per (tensor, depth, overlap kept): one count serves fills of a level and reads of the one above
@@ -170,19 +172,23 @@ class Nest:
 
     def temporal(self, depth: int) -> tuple[NestLoop, ...]:
         """Temporal loops among the first ``depth``; loops of one iteration left out."""
-        return tuple(
-            loop
-            for loop in self.loops[:depth]
-            if not loop.is_spatial and not (is_plain(loop.bound) and loop.bound == 1)
-        )
+        if depth not in self._temporal:
+            self._temporal[depth] = tuple(
+                loop
+                for loop in self.loops[:depth]
+                if not loop.is_spatial and not (is_plain(loop.bound) and loop.bound == 1)
+            )
+        return self._temporal[depth]
 
     def spatial(self, start: int, stop: int) -> tuple[NestLoop, ...]:
         """Spatial loops at positions ``start`` to ``stop``; loops of one iteration left out."""
-        return tuple(
-            loop
-            for loop in self.loops[start:stop]
-            if loop.is_spatial and not (is_plain(loop.bound) and loop.bound == 1)
-        )
+        if (start, stop) not in self._spatial:
+            self._spatial[start, stop] = tuple(
+                loop
+                for loop in self.loops[start:stop]
+                if loop.is_spatial and not (is_plain(loop.bound) and loop.bound == 1)
+            )
+        return self._spatial[start, stop]
 
 
 def of_dim(loops: Sequence[NestLoop], dim: str) -> tuple[NestLoop, ...]:

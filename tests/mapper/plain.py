@@ -1,0 +1,294 @@
+"""All mappings of a small mapspace, one by one, from its definition in words: no pruning, no order left out.
+
+It shares with the search only the types that a mapspace and a mapping are written in. Costs come from the traffic
+engine, which has a brute force of its own.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator
+from itertools import pairwise, permutations, product
+from math import ceil, prod
+
+import numpy as np
+
+from timeloop_py.mapper.constraints import Limits, SpatialLimits
+from timeloop_py.mapper.mapspace import Mapspace
+from timeloop_py.model.hierarchy_cost import hierarchy_cost
+from timeloop_py.model.network_hops import network_routes
+from timeloop_py.nest.checks import capacity_excesses, mapping_violations
+from timeloop_py.nest.traffic import count_traffic
+from timeloop_py.specs.errors import SpecError
+from timeloop_py.specs.mapping import Loop, LoopKind, Mapping, Node, Store
+
+Keep = dict[str, tuple[str, ...]]  # tensors held, per level that holds any
+
+
+class TooManyError(Exception):
+    """The mapspace is larger than a test should enumerate."""
+
+
+def all_costs(space: Mapspace, most: int) -> dict[str, np.ndarray]:
+    """Energy and cycles of every mapping that fits, as arrays."""
+    shapes: dict[tuple[object, ...], list[Mapping]] = defaultdict(list)
+    for number, mapping in enumerate(all_mappings(space)):
+        if number >= most:
+            raise TooManyError
+        shapes[shape_of(mapping)].append(mapping)
+    energies, cycles = [], []
+    for same in shapes.values():
+        cost = batch_cost(space, same)
+        energies.append(cost[0])
+        cycles.append(cost[1])
+    if not energies:
+        return {"energy_pj": np.zeros(0), "cycles": np.zeros(0)}
+    return {"energy_pj": np.concatenate(energies), "cycles": np.concatenate(cycles)}
+
+
+def shape_of(mapping: Mapping) -> tuple[object, ...]:
+    return tuple(node if isinstance(node, Store) else (node.dim, node.kind) for node in mapping.nodes)
+
+
+def batch_cost(space: Mapspace, same: list[Mapping]) -> tuple[np.ndarray, np.ndarray]:
+    """Costs of mappings of one shape that fit their buffers."""
+    if space.imperfect:
+        return single_costs(space, same)
+    nodes: list[Node] = []
+    for index, node in enumerate(same[0].nodes):
+        if isinstance(node, Store):
+            nodes.append(node)
+        else:
+            bounds = np.array([mapping.nodes[index].bound for mapping in same])  # type: ignore[union-attr]
+            nodes.append(Loop(node.dim, bounds, node.kind))  # type: ignore[arg-type]
+    mapping = Mapping(tuple(nodes))
+    traffic = count_traffic(space.problem, mapping, space.options, perfect=True)
+    cost = hierarchy_cost(
+        traffic, space.hierarchy, space.options, network_routes(space.problem, space.hierarchy, mapping)
+    )
+    fits = np.ones(len(same), dtype=bool)
+    for level in space.hierarchy.levels:
+        rows = [row for row in traffic.rows if row.level == level.name]
+        if level.usable_words is not None and rows:
+            fits &= sum(row.tile_words for row in rows) <= level.usable_words
+        for row in rows:
+            own = level.usable_words_of(row.tensor)
+            if own is not None:
+                fits &= row.tile_words <= own
+    energy = np.broadcast_to(np.asarray(cost.energy_pj, dtype=float), fits.shape)
+    cycles = np.broadcast_to(np.asarray(cost.cycles, dtype=float), fits.shape)
+    return energy[fits], cycles[fits]
+
+
+def single_costs(space: Mapspace, mappings: list[Mapping]) -> tuple[np.ndarray, np.ndarray]:
+    energies, cycles = [], []
+    for mapping in mappings:
+        if mapping_violations(space.problem, space.hierarchy, mapping):
+            continue
+        traffic = count_traffic(space.problem, mapping, space.options)
+        if capacity_excesses(space.hierarchy, {(row.level, row.tensor): row.tile_words for row in traffic.rows}):
+            continue
+        routes = network_routes(space.problem, space.hierarchy, mapping)
+        cost = hierarchy_cost(traffic, space.hierarchy, space.options, routes)
+        energies.append(float(cost.energy_pj))
+        cycles.append(float(cost.cycles))
+    return np.array(energies), np.array(cycles)
+
+
+def all_mappings(space: Mapspace) -> Iterator[Mapping]:
+    for keep in keeps(space):
+        for spatial in spatial_choices(space, keep):
+            used = {(array, dim): x * y for array, dims in enumerate(spatial) for dim, (x, y) in dims.items()}
+            left = {
+                dim: ceil(size / prod(factor for (_, one), factor in used.items() if one == dim))
+                for dim, size in space.problem.dims.items()
+            }
+            for order in node_orders(space, keep, spatial):
+                for segments in all_segments(left, len(order) + 1, space.imperfect):
+                    for ordered in product(*(list(permutations(segment)) for segment in segments)):
+                        if allowed_loops(space, keep, order, ordered):
+                            yield assemble(space, keep, spatial, order, ordered)
+
+
+def keeps(space: Mapspace) -> Iterator[Keep]:
+    """Every choice of kept tensors; the outermost level that may hold a tensor holds it."""
+    names = [tensor.name for tensor in space.problem.tensors]
+    choices: list[list[tuple[str, ...]]] = []
+    for index, level in enumerate(space.hierarchy.levels):
+        options = []
+        for chosen in product((True, False), repeat=len(names)):
+            held = tuple(name for name, keep in zip(names, chosen, strict=True) if keep)
+            if any(not level.may_hold(name) for name in held):
+                continue
+            first = [
+                name
+                for name in names
+                if level.may_hold(name) and not any(outer.may_hold(name) for outer in space.hierarchy.levels[:index])
+            ]
+            must = {*first, *space.constraints.keep.get(level.name, ())}
+            must_not = set(space.constraints.bypass.get(level.name, ())) - set(first)
+            if must <= set(held) and not must_not & set(held):
+                options.append(held)
+        choices.append(options)
+    for combined in product(*choices):
+        yield {level.name: held for level, held in zip(space.hierarchy.levels, combined, strict=True) if held}
+
+
+def factors(size: int, imperfect: bool) -> list[int]:
+    return [factor for factor in range(1, size + 1) if imperfect or size % factor == 0]
+
+
+Spatial = list[dict[str, tuple[int, int]]]  # per array, outermost first: factors along x and y of a dimension
+
+
+def spatial_choices(space: Mapspace, keep: Keep) -> Iterator[Spatial]:
+    names = [*keep, space.hierarchy.compute.name]
+    position = {stage.name: index for index, stage in enumerate(space.hierarchy.stages)}
+    dims = space.problem.dims
+    per_array = []
+    for outer, inner in pairwise(names):
+        fan = space.hierarchy.fan_out(position[outer], position[inner])
+        limits = space.constraints.spatial.get(outer, SpatialLimits())
+        options = []
+        pairs = [
+            [(x, y) for x in factors(size, space.imperfect) for y in factors(size, space.imperfect) if x * y <= size]
+            for size in dims.values()
+        ]
+        for chosen in product(*pairs):
+            if prod(x for x, _ in chosen) > fan.x or prod(y for _, y in chosen) > fan.y:
+                continue
+            choice = dict(zip(dims, chosen, strict=True))
+            if all(within(limits.x, dim, x) and within(limits.y, dim, y) for dim, (x, y) in choice.items()):
+                options.append(choice)
+        per_array.append(options)
+    for combined in product(*per_array):
+        spread = {dim: prod(choice[dim][0] * choice[dim][1] for choice in combined) for dim in dims}
+        if any(size < spread[dim] or (size % spread[dim] and not space.imperfect) for dim, size in dims.items()):
+            continue
+        if space.imperfect and any(
+            sum(spread[dim] > 1 for dim in rank.dims) > 1 for tensor in space.problem.tensors for rank in tensor.ranks
+        ):
+            continue  # not countable as multicasts: the mapspace leaves them out
+        if prod(spread.values()) + 1e-9 < space.constraints.utilization * space.hierarchy.compute.instances:
+            continue
+        yield list(combined)
+
+
+def within(limits: dict[str, Limits] | None, dim: str, factor: int) -> bool:
+    if limits is None:
+        return True
+    if dim not in limits:
+        return factor == 1
+    return limits[dim].allows(factor)
+
+
+def node_orders(space: Mapspace, keep: Keep, spatial: Spatial) -> Iterator[tuple[tuple[Store, ...], ...]]:
+    """Groups of storage nodes below those of the outermost level, outer to inner; loops stand between the groups."""
+    levels = list(keep)
+    below = [tuple(Store(level, name) for name in keep[level]) for level in levels[1:]]
+    if space.space == "level":
+        yield tuple(below)
+        return
+    nodes = [node for group in below for node in group]
+    for order in permutations(nodes):
+        depth = {node: index for index, node in enumerate(order)}
+        fine = True
+        for one in nodes:
+            for other in nodes:
+                outer, inner = levels.index(one.level), levels.index(other.level)
+                if outer >= inner:
+                    continue
+                array_used = any(pair != (1, 1) for array in range(outer, inner) for pair in spatial[array].values())
+                if (one.tensor == other.tensor or array_used) and depth[one] > depth[other]:
+                    fine = False
+        if fine:
+            yield tuple((node,) for node in order)
+
+
+def all_segments(left: dict[str, int], count: int, imperfect: bool) -> Iterator[tuple[tuple[Loop, ...], ...]]:
+    """Temporal loops of all dimensions in ``count`` segments, outer to inner; loops of one iteration left out."""
+    per_dim = [list(chains(size, count, imperfect)) for size in left.values()]
+    for chosen in product(*per_dim):
+        yield tuple(
+            tuple(Loop(dim, chain[segment]) for dim, chain in zip(left, chosen, strict=True) if chain[segment] > 1)
+            for segment in range(count)
+        )
+
+
+def chains(size: int, count: int, imperfect: bool) -> Iterator[tuple[int, ...]]:
+    """Factors per segment, outer to inner. Imperfect: the outermost one takes what the inner ones leave."""
+    if count == 1:
+        yield (size,)
+        return
+    for inner in factors(size, imperfect):
+        if imperfect and inner == size and size > 1:
+            # All iterations in this segment: nothing outside.
+            yield (*([1] * (count - 1)), size)
+            continue
+        for outer in chains(ceil(size / inner), count - 1, imperfect):
+            yield (*outer, inner)
+
+
+def allowed_loops(
+    space: Mapspace, keep: Keep, order: tuple[tuple[Store, ...], ...], segments: tuple[tuple[Loop, ...], ...]
+) -> bool:
+    """Whether the loops of every level keep to its limits and its order."""
+    constraints = space.constraints
+    if not constraints.bind_loops:
+        return True
+    levels = list(keep)
+    belongs: dict[str, list[Loop]] = {level: [] for level in levels}
+    above = 0
+    for index, segment in enumerate(segments):
+        if index:
+            above = max(above, *(levels.index(store.level) for store in order[index - 1]))
+        belongs[levels[above]].extend(segment)
+    for level, loops in belongs.items():
+        for dim, limits in constraints.factors.get(level, {}).items():
+            if dim in space.problem.dims and not limits.allows(prod(loop.bound for loop in loops if loop.dim == dim)):
+                return False
+        wanted = constraints.order.get(level, ())
+        places = [wanted.index(loop.dim) for loop in loops if loop.dim in wanted]
+        if places != sorted(places):
+            return False
+    return True
+
+
+def assemble(
+    space: Mapspace,
+    keep: Keep,
+    spatial: Spatial,
+    order: tuple[tuple[Store, ...], ...],
+    segments: tuple[tuple[Loop, ...], ...],
+) -> Mapping:
+    """The nest: the loops over an array stand directly above the first storage node of a level further in."""
+    levels = list(keep)
+    nodes: list[Node] = [Store(levels[0], name) for name in keep[levels[0]]]
+    passed = 0
+    for index, segment in enumerate(segments):
+        if index:
+            for store in order[index - 1]:
+                while passed < levels.index(store.level):
+                    nodes.extend(spread_loops(spatial[passed]))
+                    passed += 1
+                nodes.append(store)
+        nodes.extend(segment)
+    nodes.extend(spread_loops(spatial[-1]))
+    return Mapping(tuple(nodes))
+
+
+def spread_loops(factors_of: dict[str, tuple[int, int]]) -> list[Loop]:
+    return [
+        *(Loop(dim, x, LoopKind.SPATIAL_X) for dim, (x, _) in factors_of.items() if x > 1),
+        *(Loop(dim, y, LoopKind.SPATIAL_Y) for dim, (_, y) in factors_of.items() if y > 1),
+    ]
+
+
+def optimum(costs: dict[str, np.ndarray], objective: str) -> float:
+    """The least value of a metric."""
+    energy, cycles = costs["energy_pj"], costs["cycles"]
+    metric = {"energy": energy, "cycles": cycles, "edp": energy * cycles, "ed2p": energy * cycles**2}[objective]
+    return float(metric.min())
+
+
+__all__ = ["SpecError", "TooManyError", "all_costs", "all_mappings", "optimum"]

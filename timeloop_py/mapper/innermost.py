@@ -1,0 +1,457 @@
+"""All ways to fill the innermost stage of a placement space, priced by broadcasting and cut at a ceiling.
+
+The nodes of the innermost stage see most of the choices there are, and few of them lead to good mappings. So they are
+not built loop by loop but enumerated: for every order of the nodes, all chains of tile sizes of every dimension at the
+nodes. Dimensions are split in two sides, those of overlapping tiles and the others. Every word count is a product of a
+number per choice of one side and a number per choice of the other (an interface's words are a product over the ranks of
+its tensor and over the dimensions it does not have), so energies and buffer sizes of all pairs are matrix products.
+Pairs whose lower bound is below the ceiling become labels, from which the search goes on.
+
+Two reductions keep the tables small; both are moves of a node to where it costs no more:
+
+- *Inwards past its own dimension.* A loop directly below a node, over a dimension that moves the node's tile by whole
+  tiles, can as well stand above it: the tile is smaller, and as many words cross.
+- *Outwards past a dimension that it does not have*, where no other loop stands in between: the tile stays as it is, and
+  stays longer.
+
+Where a tensor with overlapping tiles is held further in, the order of the loops counts for it, and a node cannot be
+thought past a loop that has to stay where it is: the first move is then only made past dimensions that leave nothing of
+the overlapping tile in place either (outermost in their segment, they let all other loops of it profit from overlaps),
+the second not at all. The outermost node is not moved: it may be waiting for loops beyond the stage.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property, reduce
+from itertools import permutations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from timeloop_py.mapper.frame import Frame
+from timeloop_py.mapper.growth import Step
+from timeloop_py.mapper.labels import CLOSED, OPEN, Integers, Labels, Numbers
+from timeloop_py.mapper.objective import TIE, Goal
+from timeloop_py.mapper.sides import Rows, Side, divisor_chains, make_side, spatial_choices
+from timeloop_py.mapper.windows import sweep
+from timeloop_py.mapper.words import Place, Words
+
+#: Rows of one side that are priced at once against all of the other.
+BLOCK = 64
+#: Labels that are made at once.
+ROWS = 1 << 15
+#: Actions of labels that start from a seed are this number and below.
+SEED = -2
+
+
+def applies(frame: Frame) -> bool:
+    """Whether the innermost stage of a frame can be enumerated this way."""
+    space = frame.space
+    stage = len(frame.levels) - 1
+    nodes = [index for index, node in enumerate(frame.nodes) if node.stage == stage]
+    if space.space == "level" or space.imperfect or space.constraints.bind_loops or stage == 0 or not frame.dims:
+        return False
+    if any(index not in frame.interface for index in nodes) or sum(frame.tracked[index] for index in nodes) > 1:
+        return False
+    # Only the outermost node is kept open towards the stage above: where two nodes could profit from the same loop
+    # there, the search does without this enumeration.
+    plain = [frame.relevance[index].idle for index in nodes if not frame.tracked[index]]
+    return bool((sum((idle.astype(int) for idle in plain), start=np.zeros(len(frame.dims))) <= 1).all())
+
+
+def node_orders(frame: Frame) -> list[tuple[int, ...]]:
+    """The orders in which the nodes of the innermost stage can stand, outermost first."""
+    stage = len(frame.levels) - 1
+    return list(permutations(index for index, node in enumerate(frame.nodes) if node.stage == stage))
+
+
+class Innermost:
+    """The nests that hold all nodes of the innermost stage, in one order, as labels of a search.
+
+    Only nests that use the array above the stage become labels: without, nodes of several stages may stand in any
+    order, which the search builds itself. ``unused`` are the choices of spatial factors for which it has to.
+    """
+
+    def __init__(self, frame: Frame, order: tuple[int, ...]) -> None:
+        self.frame = frame
+        self.order = order
+        self.unused: set[int] = set()
+        self._tables = Tables(frame, order)
+        self._chains: list[Integers] = []
+        self._spreads: list[Rows] = []
+        self._starts: list[int] = [0]
+
+    @property
+    def priced(self) -> int:
+        """Fillings of the stage whose energy was computed."""
+        return self._tables.priced
+
+    def labels(self, goal: Goal, ceiling: float) -> Iterator[Labels]:
+        """All labels whose lower bound is at most ``ceiling``; their actions name a seed (:meth:`steps`)."""
+        for labels, chains in self._tables.labels(goal, ceiling):
+            unused = self.frame.spread.unused[labels.spread, self._tables.stage - 1]
+            self.unused.update(int(row) for row in np.unique(labels.spread[unused]))
+            used = np.flatnonzero(~unused)
+            first = self._starts[-1]
+            self._chains.append(chains[used])
+            self._spreads.append(labels.spread[used].astype(np.intp))
+            self._starts.append(first + len(used))
+            yield labels.rows(used).with_columns(action=SEED - np.arange(first, first + len(used)))
+
+    def steps(self, action: int) -> tuple[Step, ...]:
+        """The nest of a seed, from inner to outer."""
+        number = SEED - action
+        part = bisect_right(self._starts, number) - 1
+        row = number - self._starts[part]
+        return seed_steps(self.frame, self.order, self._chains[part][row], int(self._spreads[part][row]))
+
+
+def seed_steps(frame: Frame, order: tuple[int, ...], chain: Integers, spread: int) -> tuple[Step, ...]:
+    """Loops and nodes of one seed; loops that slide overlapping tiles stand in their best order."""
+    steps = _loop_steps(chain[-1], np.ones_like(chain[-1]))
+    windowed = [position for position, index in enumerate(order) if frame.tracked[index]]
+    for position in range(len(order) - 1, -1, -1):
+        steps.append(Step(nodes=(order[position],)))
+        if position == 0:
+            break
+        segment = chain[position - 1] // chain[position]
+        axes = list(range(len(segment)))
+        if windowed and windowed[0] >= position:
+            index = order[windowed[0]]
+            place = Place(chain[position][None], np.array([spread]), len(frame.levels) - 1)
+            closing = frame.relevance[index].simple
+            tile = chain[windowed[0]][None]
+            slides = not (chain[position][closing] > chain[windowed[0]][closing]).any()
+            loops = np.where(closing, 1, segment)[None]
+            if slides:
+                (found,) = sweep(frame.counter, frame.nodes[index], tile, place, [loops]).orders
+                axes = [int(axis) for axis in found[0] if axis >= 0]
+                axes += [axis for axis in range(len(segment)) if axis not in axes]
+        steps.extend(Step(axis, int(segment[axis])) for axis in axes if segment[axis] > 1)
+    return tuple(steps)
+
+
+def _loop_steps(outer: Integers, inner: Integers) -> list[Step]:
+    return [Step(axis, int(bound)) for axis, bound in enumerate(outer // inner) if bound > 1]
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """Rows of the two sides, a choice of spatial factors, a lower bound of the energy and the most it may be."""
+
+    others: Rows
+    windows: Rows
+    spread: Rows
+    energy: Numbers
+    most: Numbers
+
+    @staticmethod
+    def none() -> Pairs:
+        rows = np.zeros(0, dtype=np.intp)
+        return Pairs(rows, rows, rows, np.zeros(0), np.zeros(0))
+
+    @staticmethod
+    def of(others: Rows, windows: Rows, energy: Numbers, spread: int, most: float) -> Pairs:
+        return Pairs(others, windows, np.full(len(others), spread, dtype=np.intp), energy, np.full(len(others), most))
+
+    @property
+    def columns(self) -> tuple[Rows, Rows, Rows, Numbers, Numbers]:
+        return self.others, self.windows, self.spread, self.energy, self.most
+
+    def rows(self, chosen: Rows | slice) -> Pairs:
+        others, windows, spread, energy, most = self.columns
+        return Pairs(others[chosen], windows[chosen], spread[chosen], energy[chosen], most[chosen])
+
+
+class Tables:
+    """Both sides of one order, and the matrices of their pairs."""
+
+    def __init__(self, frame: Frame, order: tuple[int, ...]) -> None:
+        self.frame = frame
+        self.order = order
+        self.stage = len(frame.levels) - 1
+        self.windowed = next((place for place, index in enumerate(order) if frame.tracked[index]), None)
+        others, windows = self._axes()
+        self.others = self._fitting(make_side(frame, order, others, self._chains))
+        self.windows = self._fitting(make_side(frame, order, windows, self._chains))
+        numbers = [spatial_choices(frame, axes)[1] for axes in (others, windows)]
+        self._groups: dict[tuple[int, int], list[int]] = {}
+        for row, pair in enumerate(zip(*(one.tolist() for one in numbers), strict=True)):
+            self._groups.setdefault(pair, []).append(row)
+        self.priced = 0
+        self._matrices: dict[int, tuple[Numbers, Numbers]] = {}
+
+    def _axes(self) -> tuple[list[int], list[int]]:
+        """Axes of the two sides: others, windows. Without windows, two sides with about as many choices."""
+        axes = range(len(self.frame.dims))
+        if self.windowed is not None:
+            window = self.frame.relevance[self.order[self.windowed]].window
+            return [axis for axis in axes if not window[axis]], [axis for axis in axes if window[axis]]
+        ordered = sorted(axes, key=lambda axis: -len(self.frame.sizes[axis]))
+        return sorted(ordered[::2]), sorted(ordered[1::2])
+
+    def _chains(self, axis: int, size: int) -> Integers:
+        """Tile sizes of a dimension at the nodes, (choices, nodes), after the reductions."""
+        rows = [chain for chain in divisor_chains(size, len(self.order)) if self._stays(axis, chain)]
+        return np.array(rows, dtype=np.int64)
+
+    def _stays(self, axis: int, chain: tuple[int, ...]) -> bool:
+        """False where one of the module's two moves applies to a node."""
+        for position, index in enumerate(self.order):
+            if position in (0, self.windowed):
+                continue
+            relevance = self.frame.relevance[index]
+            inner = chain[position + 1] if position + 1 < len(chain) else 1
+            ordered = self.windowed is not None and self.windowed > position
+            harmless = not ordered or self.frame.relevance[self.order[self.windowed or 0]].simple[axis]
+            if relevance.simple[axis] and chain[position] > inner and harmless:
+                return False
+            if relevance.idle[axis] and chain[position - 1] > chain[position] and not ordered:
+                return False
+        return True
+
+    def _fitting(self, side: Side) -> Side:
+        """Those rows whose tiles fit beside the smallest of the other side."""
+        return side.rows(np.flatnonzero(self._fits([words[:, None] for words in side.tile_words])[:, 0]))
+
+    def _fits(self, tile_words: Sequence[Numbers]) -> NDArray[np.bool_]:
+        level = self.frame.levels[self.stage]
+        fits = np.ones(tile_words[0].shape, dtype=bool)
+        if level.usable_words is not None:
+            fits &= sum(tile_words) <= level.usable_words
+        for index, words in zip(self.order, tile_words, strict=True):
+            own = level.usable_words_of(self.frame.nodes[index].tensor.name)
+            if own is not None:
+                fits &= words <= own
+        return fits
+
+    # -- pairs ----------------------------------------------------------------------------------------
+
+    def labels(self, goal: Goal, ceiling: float) -> Iterator[tuple[Labels, Integers]]:
+        """Labels whose lower bound is at most ``ceiling``, and the chains of tile sizes they stand for."""
+        for case in range(1 if self.windowed is None else self.windowed + 1):
+            pairs = self._case_pairs(case, goal, ceiling)
+            for begin in range(0, len(pairs.spread), ROWS):
+                part = pairs.rows(slice(begin, begin + ROWS))
+                part = part.rows(self._possible(part))
+                if not len(part.spread):
+                    continue
+                labels, chains = self._labelled(case, part)
+                good = np.flatnonzero(self.frame.bound(labels, goal) <= ceiling * (1 + TIE))
+                if len(good):
+                    yield labels.rows(good), chains[good]
+
+    def _case_pairs(self, case: int, goal: Goal, ceiling: float) -> Pairs:
+        """Rows of the two sides that may stay within the ceiling, under every choice of spatial factors they allow."""
+        found = [Pairs.none()]
+        for (first, second), spreads in self._groups.items():
+            others = np.flatnonzero(self.others.choice == first)
+            windows = np.flatnonzero(self.windows.choice == second)
+            if self.windowed is not None:
+                others = others[self._case[others] == case]
+            most = self._most_energy(goal, ceiling, spreads)
+            if most < 0 or not len(others) or not len(windows):
+                continue
+            for one, two, energy in self._pairs(case, others, windows, spreads, most):
+                found.extend(Pairs.of(one, two, energy, spread, most) for spread in spreads)
+        return Pairs(*(np.concatenate(columns) for columns in zip(*(pairs.columns for pairs in found), strict=True)))
+
+    def _possible(self, pairs: Pairs) -> Rows:
+        """Pairs that their spatial factors allow, and that the stages outside leave within the energy."""
+        frame = self.frame
+        outermost = self.others.chains[pairs.others, 0] * self.windows.chains[pairs.windows, 0]
+        pins = frame.spread.pins[pairs.spread, self.stage - 1]
+        fine = ((pins == 0) | (pins == outermost)).all(axis=1)
+        fine &= (frame.spread.full[pairs.spread] % outermost == 0).all(axis=1)
+        rows = np.flatnonzero(fine)
+        if not len(rows):
+            return rows
+        inside = [np.searchsorted(sizes, outermost[rows, axis]) for axis, sizes in enumerate(frame.sizes)]
+        status = np.full((len(rows), len(frame.interface)), CLOSED, dtype=np.int64)
+        if self.windowed != 0:
+            status[:, frame.interface[self.order[0]]] = OPEN
+        extra = frame.outer_pj(np.stack(inside, axis=1).astype(np.int16), pairs.spread[rows], self._mask, status)
+        return rows[pairs.energy[rows] + extra <= pairs.most[rows] * (1 + TIE)]
+
+    @property
+    def _mask(self) -> int:
+        return sum(self.frame.bit[index] for index in self.order)
+
+    @cached_property
+    def _closing(self) -> list[int]:
+        """Axes of the other side over which a loop leaves nothing of the overlapping tile in place."""
+        if self.windowed is None:
+            return []
+        simple = self.frame.relevance[self.order[self.windowed]].simple
+        return [axis for axis in self.others.axes if simple[axis]]
+
+    @cached_property
+    def _idle(self) -> list[int]:
+        return [axis for axis in self.others.axes if axis not in self._closing]
+
+    @cached_property
+    def _case(self) -> Rows:
+        """Per row of the other side, the innermost segment above the overlapping tile with a closing loop (0: none).
+
+        Segment ``s`` lies between nodes ``s - 1`` and ``s``.
+        """
+        case = np.zeros(len(self.others), dtype=np.intp)
+        chains = self.others.chains[:, :, self._closing]
+        for segment in range(1, (self.windowed or 0) + 1):
+            case[(chains[:, segment - 1] > chains[:, segment]).any(axis=1)] = segment
+        return case
+
+    def _most_energy(self, goal: Goal, ceiling: float, spreads: list[int]) -> float:
+        """The most energy at which the goal can stay within the ceiling, however short compute alone takes."""
+        prices = self.frame.prices
+        cycles = float(prices.compute_cycles[spreads].min()) + prices.latency_cycles
+        most = np.inf
+        for measure, limit in ((goal.measure, ceiling), *goal.limits):
+            without = float(measure.value(0.0, cycles))
+            slope = float(measure.value(1.0, cycles)) - without
+            room = limit * (1 + TIE) - without
+            most = min(most, room / slope if slope > 0 else np.inf if room >= 0 else -1.0)
+        return most
+
+    def _terms(self, case: int, spreads: list[int]) -> tuple[float, Numbers, Numbers]:
+        """Least energy of anything else; energy of the words of the stage as a sum of products of the two sides.
+
+        Products: (rows of the other side, terms) and (terms, rows of the windows).
+        """
+        frame, prices = self.frame, self.frame.prices
+        certain = prices.fixed_pj[spreads].copy()
+        terms: list[tuple[Words, Words]] = []
+        factors: list[float] = []
+        here = {index: position for position, index in enumerate(self.order)}
+        for index, number in frame.interface.items():
+            position = here.get(index)
+            if position is None or (position == 0 and position != self.windowed):
+                certain += frame.least_pj[spreads, number]
+                continue
+            for pair in self._words(case, position):
+                terms.append(pair)
+                factors += [prices.every_pj[spreads, number].min(), prices.distinct_pj[spreads, number].min()]
+        if case not in self._matrices:
+            left = [column for first, _ in terms for column in (first.every, first.distinct)]
+            right = [row for _, second in terms for row in (second.every, second.distinct)]
+            self._matrices[case] = (
+                np.stack(left, axis=1) if left else np.zeros((len(self.others), 0)),
+                np.stack(right, axis=0) if right else np.zeros((0, len(self.windows))),
+            )
+        first, second = self._matrices[case]
+        return float(certain.min()), first * np.array(factors), second
+
+    def _words(self, case: int, position: int) -> list[tuple[Words, Words]]:
+        """Words of the node at ``position`` as a sum of products: factors of the other side, of the windows.
+
+        Loops over dimensions that the overlapping tile does not have are taken as free where they stand among those
+        that slide it: a lower bound.
+        """
+        key = (case, position)
+        if key not in self._word_cache:
+            self._word_cache[key] = self._count_words(case, position)
+        return self._word_cache[key]
+
+    @cached_property
+    def _word_cache(self) -> dict[tuple[int, int], list[tuple[Words, Words]]]:
+        return {}
+
+    def _count_words(self, case: int, position: int) -> list[tuple[Words, Words]]:
+        others, windows = self.others, self.windows
+        if position != self.windowed:
+            return [(others.whole(position), windows.whole(position))]
+        top = max(case - 1, 0)
+        outside = others.outside(position, self._closing) * others.outside(top, self._idle)
+        repeated = others.first[position] * outside
+        sliding = windows.sliding(position, top)
+        if case:
+            return [(repeated, windows.first[position] * windows.outside(top) + sliding)]
+        return [(repeated, sliding), (others.first[position], windows.first[position])]
+
+    def _pairs(
+        self, case: int, others: Rows, windows: Rows, spreads: list[int], most: float
+    ) -> Iterator[tuple[Rows, Rows, Numbers]]:
+        """Pairs of rows that fit and may stay within the energy, with their lower bound of it."""
+        certain, left, right = self._terms(case, spreads)
+        room = (most - certain) * (1 + TIE)
+        first, second = left[others], right[:, windows]
+        for _ in range(2):
+            if not len(others) or not len(windows):
+                return
+            keep = first @ second.min(axis=1) <= room
+            first, others = first[keep], others[keep]
+            if not len(others):
+                return
+            keep = first.min(axis=0) @ second <= room
+            second, windows = second[:, keep], windows[keep]
+        # Rows of like cost together: what is too dear for the cheapest of them is so for all.
+        order = np.lexsort(first.T) if first.shape[1] else np.arange(len(first))
+        first, others = first[order], others[order]
+        tiles = list(zip(self.others.tile_words, self.windows.tile_words, strict=True))
+        for begin in range(0, len(others), BLOCK):
+            block, rows = first[begin : begin + BLOCK], others[begin : begin + BLOCK]
+            near = np.flatnonzero(block.min(axis=0) @ second <= room)
+            if not len(near):
+                continue
+            self.priced += len(block) * len(near)
+            energy = block @ second[:, near]
+            row, column = np.nonzero(energy <= room)
+            one, two = rows[row], windows[near[column]]
+            fits = np.flatnonzero(self._fits([mine[one] * theirs[two] for mine, theirs in tiles]))
+            if len(fits):
+                yield one[fits], two[fits], certain + energy[row[fits], column[fits]]
+
+    # -- labels ---------------------------------------------------------------------------------------
+
+    def _labelled(self, case: int, pairs: Pairs) -> tuple[Labels, Integers]:
+        """The labels of pairs, and their chains."""
+        frame, others, windows, spreads = self.frame, pairs.others, pairs.windows, pairs.spread
+        chains = self.others.chains[others] * self.windows.chains[windows]
+        inside = [np.searchsorted(sizes, chains[:, :, axis]) for axis, sizes in enumerate(frame.sizes)]
+        indices = np.stack(inside, axis=2).astype(np.int16)
+        labels = frame.start().rows(spreads)
+        labels = labels.with_columns(inside=indices[:, 0], placed=np.full(len(chains), self._mask, dtype=np.int64))
+        for position, index in enumerate(self.order):
+            number = frame.interface[index]
+            words = self._words_of_pairs(case, position, others, windows)
+            if position == self.windowed:
+                words = self._with_idle_loops(case, spreads, chains, words)
+            labels = frame.charged(labels, index, words)
+            status, rest = labels.status.copy(), labels.rest.copy()
+            if position == self.windowed and case == 0:
+                status[:, number] = OPEN + frame.tile_code(index, indices[:, position])
+            elif position == 0 and position != self.windowed:
+                status[:, number] = OPEN
+            else:
+                status[:, number], rest[:, number] = CLOSED, 0.0
+            labels = labels.with_columns(status=status, rest=rest)
+        return labels, chains
+
+    def _words_of_pairs(self, case: int, position: int, others: Rows, windows: Rows) -> Words:
+        if position == 0 != self.windowed:
+            return self.others.first[0].rows(others) * self.windows.first[0].rows(windows)
+        return reduce(Words.__add__, (one.rows(others) * two.rows(windows) for one, two in self._words(case, position)))
+
+    def _with_idle_loops(self, case: int, spread: Rows, chains: Integers, words: Words) -> Words:
+        """Words of the overlapping tile, exact where loops of other dimensions stand among those that slide it."""
+        frame, place, top = self.frame, self.windowed or 0, max(case - 1, 0)
+        among = np.flatnonzero((chains[:, top, self._idle] > chains[:, place, self._idle]).any(axis=1))
+        if not len(among):
+            return words
+        node = frame.nodes[self.order[place]]
+        some = chains[among]
+        open_to = np.where(np.isin(np.arange(some.shape[2]), self._closing), some[:, place], some[:, top])
+        spreads = spread[among]
+        segments = [some[:, above] // some[:, above + 1] for above in range(place - 1, top - 1, -1)]
+        segments = [np.where(np.isin(np.arange(some.shape[2]), self._closing), 1, one) for one in segments]
+        start = Place(some[:, place], spreads, self.stage)
+        exact = sweep(frame.counter, node, some[:, place], start, segments).words
+        first = frame.counter.first(node, some[:, place], start)
+        times = (frame.spread.full[spreads] // open_to).prod(axis=1) if case else np.ones(len(among), dtype=np.int64)
+        exact = exact + first * times
+        every, distinct = words.every.copy(), words.distinct.copy()
+        every[among], distinct[among] = exact.every, exact.distinct
+        return Words(every, distinct)

@@ -1,0 +1,238 @@
+"""What the buffers further out must cost, however the nest goes on: a lower bound beyond the least words.
+
+Take a stage none of whose nodes stands yet, and let ``b`` be the tile sizes inside. For its nodes in any order let
+``v_d`` be the tile size of dimension ``d`` where the one node that does not have ``d`` stands. Then
+
+- every iteration of ``d`` outside that place brings in the node's tile anew: its words are the least ones times the
+  product of ``full_d / v_d``;
+- a node that stands further out holds at least ``v_d`` of ``d``, any other one at least ``b_d``.
+
+So small ``v_d`` cost words and large ones cost room. The bound is the cheapest choice of ``v`` and of an order that
+fits; where none fits, the nest has no continuation at all. (A node that stays open beyond the nodes of its stage might
+as well stand outermost among them. Of two nodes only one can, for the first loop outside is idle to one of them.)
+
+Tiles that overlap the next one break the first rule: a loop over ``d`` may stand among those that slide the tile. If
+what is swept inside that loop is ``U`` words and the tile holds ``T``, each of its iterations brings in at least
+``U - T``. For any share ``h`` between 0 and 1: loops with ``T >= h * U`` could as well stand inside a tile of ``U``
+words, at no more words, and that tile takes at most ``T / h``; the others cost at least ``1 - h`` of all words per
+iteration. So the bound with the tile's room times ``h``, and its further passes times ``1 - h``, holds for every ``h``.
+
+A node further in that is still open, the outermost of its stage, adds to this. Either it is left where it is, at
+``b``, and its words are the least ones times the iterations outside of the dimensions that it does not have. Or a node
+``X`` of the stage is placed around it first, with nothing in between, and then comes a loop that the open node does not
+have. If ``X`` has it, ``X`` is left at ``b`` as well, and pays for the dimensions that it does not have. (``X`` is of
+another tensor: around the open node's own tile, that loop would stand inside the outer node as well.)
+"""
+
+from __future__ import annotations
+
+from itertools import permutations
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from timeloop_py.mapper.labels import OPEN, Integers, Numbers
+from timeloop_py.mapper.words import Place
+
+Rows = NDArray[np.int32] | NDArray[np.int64]
+
+if TYPE_CHECKING:
+    from timeloop_py.mapper.frame import Frame
+
+#: Choices of tile sizes that are priced at once.
+ROWS = 1 << 17
+#: The shares ``h`` that are tried.
+SHARES = (0.5, 0.2)
+
+
+class OuterBound:
+    """Energy that one stage of a frame adds to the least words, by tile sizes inside it and spatial factors."""
+
+    def __init__(self, frame: Frame, stage: int) -> None:
+        self.frame = frame
+        self.stage = stage
+        self.nodes = [index for index, node in enumerate(frame.nodes) if node.stage == stage]
+        crossing = [index for index in self.nodes if index in frame.interface]
+        idle = np.array([frame.relevance[index].idle for index in crossing]).reshape(len(crossing), len(frame.dims))
+        #: per dimension, the one node that does not have it (-1: none or several)
+        self.without = [
+            crossing[int(np.argmax(idle[:, axis]))] if idle[:, axis].sum() == 1 else -1
+            for axis in range(len(frame.dims))
+        ]
+        self._between: dict[int, tuple[Integers, dict[tuple[int, int], Integers]]] = {}
+        self._known = np.zeros(0, dtype=np.int64)
+        self._extra: Numbers = np.zeros(0)
+
+    def extra_pj(self, inside: NDArray[np.int16], spread: Rows, status: Integers) -> Numbers:
+        """The bound for nests with all nodes further in and none of the stage; infinite where nothing fits.
+
+        ``inside`` (rows, dimensions): indices of tile sizes, ``status`` (rows, interfaces): as in labels.
+        """
+        extra = self._stage_pj(inside, spread)
+        frame = self.frame
+        for index, number in frame.interface.items():
+            if frame.nodes[index].stage <= self.stage or frame.tracked[index]:
+                continue
+            rows = np.flatnonzero(status[:, number] == OPEN)
+            if not len(rows):
+                continue
+            some = inside[rows], spread[rows]
+            idle = frame.relevance[index].idle
+            left = extra[rows] + self._passes_pj(index, idle, *some, 1.0)
+            around = np.full(len(rows), np.inf)
+            for outer in self.nodes:
+                kept = 1 - max(SHARES) if outer in self._tracked else 1.0
+                paid = frame.relevance[outer].idle & ~idle
+                if frame.nodes[outer].tensor is frame.nodes[index].tensor:
+                    continue
+                if outer not in frame.interface or (frame.relevance[outer].idle & idle).any():
+                    around[:] = 0.0
+                else:
+                    around = np.minimum(around, self._passes_pj(outer, paid, *some, kept))
+            extra[rows] = np.minimum(left, np.maximum(extra[rows], around))
+        return extra
+
+    def _passes_pj(
+        self, index: int, axes: NDArray[np.bool_], inside: NDArray[np.int16], spread: Rows, share: float
+    ) -> Numbers:
+        """Energy of bringing in the least words of a node again for every iteration outside over some dimensions."""
+        frame = self.frame
+        outside = frame.spread.full[spread] // frame.tile_sizes(inside)
+        passes = outside[:, axes].prod(axis=1) - 1
+        return np.asarray(passes * share * frame.least_pj[spread, frame.interface[index]])
+
+    def _stage_pj(self, inside: NDArray[np.int16], spread: Rows) -> Numbers:
+        """The bound of the stage's own nodes, by tile size indices (rows, dimensions) and spatial factors."""
+        code = spread.astype(np.int64)
+        for axis, sizes in enumerate(self.frame.sizes):
+            code = code * len(sizes) + inside[:, axis]
+        codes, first = np.unique(code, return_index=True)
+        fresh = ~np.isin(codes, self._known)
+        if fresh.any():
+            rows = first[fresh]
+            known = np.concatenate((self._known, codes[fresh]))
+            extra = np.concatenate((self._extra, self._solve(inside[rows], spread[rows])))
+            order = np.argsort(known)
+            self._known, self._extra = known[order], extra[order]
+        return self._extra[np.searchsorted(self._known, code)]
+
+    def _solve(self, inside: NDArray[np.int16], spread: Rows) -> Numbers:
+        tiles = self.frame.tile_sizes(inside)
+        counts = self._choices(inside, spread)
+        found = np.empty(len(inside))
+        begin = 0
+        while begin < len(inside):
+            end = max(begin + 1, int(np.searchsorted(np.cumsum(counts[begin:]), ROWS)) + begin)
+            part = np.arange(begin, end)
+            found[part] = self._cheapest(inside[part], tiles[part], spread[part])
+            begin = end
+        return found
+
+    def _choices(self, inside: NDArray[np.int16], spread: Rows) -> Integers:
+        """How many choices of tile sizes every row has."""
+        counts = np.ones(len(inside), dtype=np.int64)
+        for axis, node in enumerate(self.without):
+            if node >= 0:
+                counts *= self._multiples(axis)[0][inside[:, axis], self.frame.full[spread, axis]]
+        return counts
+
+    def _multiples(self, axis: int) -> tuple[Integers, dict[tuple[int, int], Integers]]:
+        """Sizes between two sizes of a dimension that the first divides and that divide the second: count, indices."""
+        if axis in self._between:
+            return self._between[axis]
+        sizes = self.frame.sizes[axis]
+        between = {
+            (low, high): np.array(
+                [one for one in range(len(sizes)) if sizes[one] % sizes[low] == 0 == sizes[high] % sizes[one]]
+            )
+            for low in range(len(sizes))
+            for high in range(len(sizes))
+        }
+        counts = np.array([[len(between[low, high]) for high in range(len(sizes))] for low in range(len(sizes))])
+        self._between[axis] = counts, between
+        return counts, between
+
+    def _cheapest(self, inside: NDArray[np.int16], tiles: Integers, spread: Rows) -> Numbers:
+        rows = np.arange(len(inside))
+        chosen = tiles
+        for axis, node in enumerate(self.without):
+            if node < 0:
+                continue
+            _, between = self._multiples(axis)
+            options = [
+                between[int(low), int(high)]
+                for low, high in zip(inside[rows, axis], self.frame.full[spread[rows], axis], strict=True)
+            ]
+            lengths = np.array([len(one) for one in options])
+            chosen = np.repeat(chosen, lengths, axis=0)
+            chosen[:, axis] = self.frame.sizes[axis][np.concatenate(options)]
+            rows = np.repeat(rows, lengths)
+        known: dict[object, Numbers] = {}
+        tile_words = {
+            order: self._tile_words(order, chosen, tiles[rows], spread[rows], known)
+            for order in permutations(self.nodes)
+        }
+        found = np.zeros(len(inside))
+        for share in SHARES if self._tracked else SHARES[:1]:
+            energy = self._energy(chosen, spread[rows], share)
+            fits = np.zeros(len(rows), dtype=bool)
+            for order, words in tile_words.items():
+                fits |= self._fits(order, words, share)
+            best = np.full(len(inside), np.inf)
+            np.minimum.at(best, rows[fits], energy[fits])
+            found = np.maximum(found, best)
+        return found
+
+    @property
+    def _tracked(self) -> set[int]:
+        return {index for index in self.nodes if self.frame.relevance[index].has_window}
+
+    def _energy(self, chosen: Integers, spread: Rows, share: float) -> Numbers:
+        """Energy beyond the least words."""
+        frame, prices = self.frame, self.frame.prices
+        level = frame.levels[self.stage]
+        energy = np.zeros(len(chosen))
+        for index in self.nodes:
+            axes = [axis for axis, node in enumerate(self.without) if node == index]
+            if index not in frame.interface or not axes:
+                continue
+            number = frame.interface[index]
+            passes = (frame.spread.full[spread][:, axes] // chosen[:, axes]).prod(axis=1) - 1
+            kept = np.zeros(len(chosen))
+            if index in self._tracked:
+                own = level.usable_words_of(frame.nodes[index].tensor.name)
+                room = min((words for words in (own, level.usable_words) if words is not None), default=np.inf)
+                instances = frame.spread.factors[spread, : self.stage].prod(axis=(1, 2))
+                kept = np.minimum(share, instances * room / prices.least[number].every[spread])
+            energy += passes * (1 - kept) * frame.least_pj[spread, number]
+        return energy
+
+    def _tile_words(
+        self, order: tuple[int, ...], chosen: Integers, tiles: Integers, spread: Rows, known: dict[object, Numbers]
+    ) -> list[Numbers]:
+        """Words of the smallest tiles with the nodes in an order, outermost first."""
+        found = []
+        for position, index in enumerate(order):
+            own = ~self.frame.relevance[index].idle
+            axes = [axis for axis, node in enumerate(self.without) if own[axis] and node in order[position + 1 :]]
+            key = (index, *axes)
+            if key not in known:
+                held = tiles.copy()
+                held[:, axes] = chosen[:, axes]
+                place = Place(held, spread.astype(np.intp), self.stage)
+                known[key] = self.frame.counter.tile_words(self.frame.nodes[index], place)
+            found.append(known[key])
+        return found
+
+    def _fits(self, order: tuple[int, ...], tile_words: list[Numbers], share: float) -> NDArray[np.bool_]:
+        level = self.frame.levels[self.stage]
+        words = [one * share if index in self._tracked else one for index, one in zip(order, tile_words, strict=True)]
+        fits = np.ones(len(words[0]), dtype=bool)
+        for index, one in zip(order, words, strict=True):
+            own = level.usable_words_of(self.frame.nodes[index].tensor.name)
+            if own is not None:
+                fits &= one <= own
+        if level.usable_words is not None:
+            fits &= sum(words) <= level.usable_words
+        return fits

@@ -1,0 +1,247 @@
+"""One step of a search: the best mapping of a mapspace under a goal, with a lower bound.
+
+A mapspace is searched in parts: a frame (what each level keeps, and the choices of spatial factors), and within it the
+orders of the nodes of its innermost stage. A ceiling rises from the lower bound: whatever stays below it is searched,
+and as soon as a mapping is found below the ceiling, nothing better is left. Where too much lies below the next ceiling,
+a narrow beam finds a good mapping first, and its cost becomes the ceiling.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from timeloop_py.mapper.frame import Frame, frames_of
+from timeloop_py.mapper.growth import Growth
+from timeloop_py.mapper.innermost import Innermost, applies, node_orders
+from timeloop_py.mapper.labels import Labels, joined
+from timeloop_py.mapper.mapspace import Mapspace
+from timeloop_py.mapper.nests import MappingCost, mapping_cost, mapping_of
+from timeloop_py.mapper.objective import TIE, Goal
+from timeloop_py.mapper.paths import Ending, Incumbent, OutOfTimeError, PathSearch
+from timeloop_py.specs.mapping import Mapping
+
+#: Labels per cell that a narrow search keeps, and seeds it starts from.
+BEAM = 64
+NARROW = 512
+#: How far above the lower bound the first ceiling is, and by what the distance then grows.
+FIRST_STEP = 0.0005
+STEP = 2.0
+#: Seeds that are searched from without asking a narrow search for a ceiling first.
+FEW = 3000
+#: Ceilings above this multiple of the lower bound: the smallest tiles are tried, and with them whether anything fits.
+FAR = 4.0
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A mapping and its exact cost. Of two with the same measure, the one of less energy counts, then fewer cycles."""
+
+    measure: float
+    mapping: Mapping
+    cost: MappingCost
+
+    @property
+    def key(self) -> tuple[float, float, float]:
+        return self.measure, self.cost.energy_pj, self.cost.cycles
+
+
+@dataclass(frozen=True)
+class Solution:
+    """The best mapping of a mapspace (None: none exists, or none was found in time).
+
+    ``lower_bound``: no mapping has a smaller measure. ``continued``: partial nests that were continued, ``priced``:
+    fillings of the innermost stage whose energy was computed.
+    """
+
+    best: Candidate | None
+    lower_bound: float
+    proven: bool
+    continued: int
+    priced: int
+
+
+@dataclass
+class Progress:
+    """What a search tells while it runs."""
+
+    best: float = math.inf
+    lower_bound: float = 0.0
+
+
+Report = Callable[[Progress], None]
+
+
+class Part:
+    """A frame, with the enumerations of its innermost stage where it can be enumerated."""
+
+    def __init__(self, frame: Frame, goal: Goal) -> None:
+        self.frame = frame
+        self.low = float(frame.bound(frame.start(), goal).min())
+        self.inner = [Innermost(frame, order) for order in node_orders(frame)] if applies(frame) else []
+
+
+def solve(
+    space: Mapspace,
+    goal: Goal,
+    deadline: float = math.inf,
+    frames: Sequence[Frame] | None = None,
+    report: Report | None = None,
+) -> Solution:
+    """The best mapping of ``space`` under ``goal``.
+
+    ``deadline`` in seconds of ``time.monotonic``; ``frames`` those of the space if they are at hand.
+    """
+    return Solver(space, goal, deadline, frames_of_space(space) if frames is None else frames, report).run()
+
+
+def frames_of_space(space: Mapspace) -> list[Frame]:
+    """The frames of all retentions of a mapspace."""
+    return [frame for retention in space.retentions() for frame in frames_of(retention)]
+
+
+class Solver:
+    """The search of one mapspace under one goal."""
+
+    def __init__(
+        self, space: Mapspace, goal: Goal, deadline: float, frames: Sequence[Frame], report: Report | None
+    ) -> None:
+        self.space = space
+        self.goal = goal
+        self.deadline = deadline
+        self.report = report
+        parts = [Part(frame, goal) for frame in frames]
+        self.parts = sorted((part for part in parts if part.low < math.inf), key=lambda part: part.low)
+        self.incumbent = Incumbent()
+        self.best: Candidate | None = None
+        #: nothing in the mapspace has a measure below this
+        self.proven = min((part.low for part in self.parts), default=math.inf)
+        self.continued = 0
+
+    def run(self) -> Solution:
+        complete = True
+        try:
+            self._search()
+        except OutOfTimeError as stopped:
+            complete = False
+            self.proven = max(self.proven, stopped.lower_bound)
+        measure = math.inf if self.best is None else self.best.measure
+        low = measure if complete else min(self.proven, measure)
+        priced = sum(inner.priced for part in self.parts for inner in part.inner)
+        return Solution(self.best, low, complete, self.continued, priced)
+
+    def _search(self) -> None:
+        staged = [part for part in self.parts if part.inner]
+        whole = [part for part in self.parts if not part.inner]
+        if staged:
+            self._raise_ceiling(staged, whole)
+        for part in whole:
+            if part.low <= self.incumbent.ceiling():
+                self._continue(part, part.frame.start(), None, beam=BEAM)
+        for part in whole:
+            if part.low <= self.incumbent.ceiling():
+                self._continue(part, part.frame.start(), None)
+
+    def _raise_ceiling(self, staged: list[Part], whole: list[Part]) -> None:
+        """Search the parts whose innermost stage can be enumerated, below a ceiling that rises."""
+        low = staged[0].low
+        ceiling = low * (1 + FIRST_STEP)
+        while True:
+            ceiling = min(ceiling, self.incumbent.measure)
+            seeds = [(part, inner, self._seeds(part, inner, ceiling)) for part in staged for inner in part.inner]
+            count = sum(len(labels) for _, _, labels in seeds)
+            if count > FEW and ceiling < self.incumbent.measure:
+                self._narrow(seeds)
+                if self.incumbent.measure <= ceiling:
+                    continue
+            else:
+                self._exhaust(seeds, ceiling)
+                if self.incumbent.measure <= ceiling * (1 + TIE):
+                    return
+                if not whole:
+                    self._prove(ceiling)
+            if ceiling == math.inf:
+                return
+            ceiling = low + (ceiling - low) * STEP
+            if ceiling > FAR * low and self.incumbent.measure == math.inf:
+                for part in staged:
+                    self._continue(part, _outermost(part.frame), None, beam=BEAM)
+                if self.incumbent.measure == math.inf:
+                    ceiling = math.inf
+
+    def _exhaust(self, seeds: list[tuple[Part, Innermost, Labels]], ceiling: float) -> None:
+        """Search everything that the seeds lead to and that stays within the ceiling."""
+        for part, inner, labels in seeds:
+            self._continue(part, labels, inner, ceiling)
+        for part in dict.fromkeys(part for part, _, _ in seeds):
+            unused = sorted(set().union(*(inner.unused for inner in part.inner)))
+            if unused:
+                self._continue(part, part.frame.start().rows(np.array(unused, dtype=np.intp)), None, ceiling)
+
+    def _narrow(self, seeds: list[tuple[Part, Innermost, Labels]]) -> None:
+        """A good mapping from the most promising seeds."""
+        bounds = [part.frame.bound(labels, self.goal) for part, _, labels in seeds]
+        cut = np.sort(np.concatenate(bounds))[:NARROW][-1]
+        for (part, inner, labels), bound in zip(seeds, bounds, strict=True):
+            self._continue(part, labels.rows(np.flatnonzero(bound <= cut)[:NARROW]), inner, beam=BEAM)
+
+    def _seeds(self, part: Part, inner: Innermost, ceiling: float) -> Labels:
+        """All fillings of the innermost stage that could lead to a measure of at most ``ceiling``."""
+        found = [part.frame.start().rows(np.zeros(0, dtype=np.intp))]
+        if part.low <= ceiling:
+            for labels in inner.labels(self.goal, ceiling):
+                if time.monotonic() > self.deadline:
+                    raise OutOfTimeError(self.proven)
+                found.append(labels)
+        return joined(found)
+
+    def _continue(
+        self, part: Part, labels: Labels, inner: Innermost | None, ceiling: float = math.inf, beam: int = 0
+    ) -> None:
+        """Search from ``labels``; every mapping that is found becomes the incumbent if it is better."""
+        if not len(labels):
+            return
+        incumbent = Incumbent(min(ceiling, self.incumbent.measure), lambda: self.incumbent.measure)
+        search = PathSearch(part.frame, self.goal, incumbent, beam, self.deadline)
+        if inner is not None:
+            search.seed_steps = inner.steps
+        try:
+            for ending in search.run(labels):
+                self._consider(part.frame, ending)
+        except OutOfTimeError as stopped:
+            # Only where this search is the last of all does what it left unfound say anything about the whole.
+            last = not beam and ceiling == math.inf and part is self.parts[-1]
+            raise OutOfTimeError(stopped.lower_bound if last else self.proven) from None
+        finally:
+            self.continued += search.continued
+
+    def _consider(self, frame: Frame, ending: Ending) -> None:
+        mapping = mapping_of(frame.retention, frame.spread, ending.choice, ending.steps)
+        cost = mapping_cost(self.space, mapping)
+        candidate = Candidate(float(self.goal.bound(cost.energy_pj, cost.cycles)), mapping, cost)
+        if candidate.measure < math.inf and (self.best is None or candidate.key < self.best.key):
+            self.best = candidate
+            self.incumbent.measure = min(self.incumbent.measure, candidate.measure)
+            self._tell()
+
+    def _prove(self, lower_bound: float) -> None:
+        self.proven = max(self.proven, lower_bound)
+        self._tell()
+
+    def _tell(self) -> None:
+        if self.report is not None:
+            self.report(Progress(self.incumbent.measure, self.proven))
+
+
+def _outermost(frame: Frame) -> Labels:
+    """All nodes placed with all loops outside: the smallest tiles there are. Something fits if these do."""
+    labels = frame.start()
+    mask = 0
+    while mask != frame.everything and len(labels):
+        _, labels = next(iter(Growth(frame, mask).with_nodes(labels)))
+        mask = int(labels.placed[0]) if len(labels) else mask
+    return labels
