@@ -1,9 +1,9 @@
-"""Which points are compared, how a point is judged, and the model against the simulator on a few of them."""
+"""The model against the simulator on a few points, and how families of points are judged."""
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -13,22 +13,16 @@ from timeloop_py.explore.cross_validation import (
     SLOTS,
     Limits,
     cross_validate,
+    families_figure,
+    points_figure,
     slot_differences,
     summarize,
-    validation_figure,
+    write_validation,
 )
-from timeloop_py.explore.validation_grid import (
-    DENSITIES,
-    PE_GRIDS,
-    STRUCTURES,
-    VECTORS,
-    Factors,
-    ValidationPoint,
-    default_points,
-    layers_of,
-)
+from timeloop_py.explore.validation_families import STRUCTURES
+from timeloop_py.explore.validation_grid import ValidationPoint
+from timeloop_py.explore.validation_runs import Effort
 from timeloop_py.model.planar import SLOTS as MODEL_SLOTS
-from timeloop_py.simulator.machine import Machine
 from timeloop_py.specs.layer import Layer
 from timeloop_py.specs.network import load_network
 
@@ -36,50 +30,8 @@ LAYER = Layer("conv", K=64, C=96, W=16, H=16, R=3, S=3, padding=(1, 1))
 POINT = ValidationPoint("one", "scnn", "net", LAYER.with_densities(0.3, 0.4), "unstructured", (4, 4), (4, 4))
 
 
-class TestGrid:
-    def test_the_published_comparison_covers_what_it_promises(self) -> None:
-        points = [point for point in default_points() if point.family == "unstructured"]
-        assert len(points) >= 200
-        assert {point.network for point in points} == {"alexnet", "googlenet", "vgg16"}
-        assert {point.pe_grid for point in points} == set(PE_GRIDS) >= {(2, 2), (16, 16)}
-        assert {point.vectors for point in points} == set(VECTORS) >= {(2, 2), (16, 16)}
-        for tensor in ("weight_density", "activation_density"):
-            assert {getattr(point.layer, tensor) for point in points} == set(DENSITIES)
-        assert (min(DENSITIES), max(DENSITIES)) == (0.05, 1.0)
-        every = layers_of([load_network(name) for name in ("alexnet", "googlenet", "vgg16")])
-        assert {(point.network, point.layer.name) for point in points} == {(net, layer.name) for net, layer in every}
-        structured = [point for point in default_points() if point.family == "structured"]
-        assert {point.zeros for point in structured} == {structure.name for structure in STRUCTURES}
-
-    def test_drawn_points_take_all_levels_equally_often(self) -> None:
-        factors = Factors(("scnn",), (("net", LAYER),), (0.1, 0.2, 0.3), DENSITIES, PE_GRIDS, VECTORS)
-        points = factors.points(20, "some", seed=3)
-        assert len(points) == 20
-        assert points == factors.points(20, "some", seed=3) != factors.points(20, "some", seed=4)
-        for level in (
-            lambda point: point.layer.weight_density,
-            lambda point: point.pe_grid,
-            lambda point: point.vectors,
-        ):
-            often = Counter(level(point) for point in points).values()
-            assert max(often) - min(often) <= 1
-
-    def test_few_combinations_are_all_taken(self) -> None:
-        factors = Factors(("scnn",), (("net", LAYER),), (0.1, 0.2), (0.5,), ((8, 8),), ((4, 4), (2, 2)))
-        points = factors.points(100, "all")
-        assert len(points) == factors.size == 4
-        assert len({(point.layer.weight_density, point.vectors) for point in points}) == 4
-
-    @pytest.mark.parametrize(("vectors", "banks", "entries"), [((4, 4), 32, 32), ((2, 2), 8, 128), ((16, 16), 512, 32)])
-    def test_banks_grow_with_the_vectors(self, vectors: tuple[int, int], banks: int, entries: int) -> None:
-        machine = Machine.of(replace(POINT, vectors=vectors).machine())
-        assert (machine.weight_vector, machine.activation_vector) == vectors
-        assert (machine.accumulator_banks, machine.accumulator_entries) == (banks, entries)
-        assert (machine.pe_columns, machine.pe_rows) == (4, 4)
-
-    def test_a_setting_of_the_point_comes_first(self) -> None:
-        queued = POINT.with_setting("dataflow.bank_contention", "queued")
-        assert queued.with_setting("dataflow.bank_contention", "none") == queued
+def seeds(count: int) -> Effort:
+    return Effort(seeds=(count, count))
 
 
 class TestComparison:
@@ -88,7 +40,7 @@ class TestComparison:
 
     def test_a_row_says_what_was_compared(self) -> None:
         seen: list[tuple[int, int]] = []
-        frame = cross_validate([POINT], seeds=3, progress=lambda done, total: seen.append((done, total)))
+        frame = cross_validate([POINT], seeds(3), progress=lambda done, total: seen.append((done, total)))
         row = frame.iloc[0]
         assert seen == [(1, 1)]
         assert (row["layer"], row["pe_grid"], row["vectors"], row["seeds"]) == ("conv", "4x4", "4x4", 3)
@@ -104,7 +56,7 @@ class TestComparison:
         )
 
     def test_one_seed_has_no_interval(self) -> None:
-        frame = cross_validate([POINT], seeds=1)
+        frame = cross_validate([POINT], seeds(1))
         assert np.isnan(frame["ci95_cycles"][0])
 
     @pytest.mark.parametrize(
@@ -124,7 +76,7 @@ class TestComparison:
                 for layer in layers
                 for grid in ((2, 2), (8, 8), (4, 16))
             ],
-            seeds=2,
+            seeds(2),
         )
         assert frame["error_percent"].abs().max() < 1e-9
         assert frame["worst_slot_points"].abs().max() < 1e-9
@@ -134,7 +86,7 @@ class TestComparison:
         """Means over seeds of a wide layer, whatever the structure of its zeros."""
         form = next(each for each in STRUCTURES if each is structure)
         layer = form.applied_to(replace(LAYER, K=128), 0.35, 0.4)
-        frame = cross_validate([replace(POINT, layer=layer, zeros=form.name)], seeds=8)
+        frame = cross_validate([replace(POINT, layer=layer, zeros=form.name)], seeds(8))
         row = frame.iloc[0]
         assert abs(row["error_percent"]) <= 1.0 + 4 * row["standard_error_percent"]
         assert abs(row["worst_slot_points"]) <= 5
@@ -142,9 +94,7 @@ class TestComparison:
     def test_nearly_empty_groups_wait_for_the_drain(self) -> None:
         """The known trouble of maxima of means: VGG's first layer at one tenth of everything."""
         layer = load_network("vgg16").layer("conv1_1").with_densities(0.1, 0.1)
-        frame = cross_validate(
-            [replace(POINT, layer=layer, pe_grid=(8, 8)).with_setting("dataflow.bank_contention", "none")], seeds=8
-        )
+        frame = cross_validate([replace(POINT, layer=layer, pe_grid=(8, 8)).without_conflicts()], seeds(8))
         row = frame.iloc[0]
         assert abs(row["error_percent"]) <= 1.0 + 4 * row["standard_error_percent"]
         assert row["model_drain_share"] == pytest.approx(row["simulated_drain_share"], abs=0.03)
@@ -155,6 +105,8 @@ def frame_of(errors: list[float], points: list[float]) -> pd.DataFrame:
     for error, slot in zip(errors, points, strict=True):
         row = {
             "family": "made up",
+            "architecture": "scnn",
+            "sliced": False,
             "error_percent": error,
             "standard_error_percent": 1.0,
             "simulated_cycles": 100.0,
@@ -186,8 +138,28 @@ def test_limits(errors: list[float], points: list[float], met: bool) -> None:
     assert summarize(frame_of(errors, points), Limits(100, 100, 100))["met"].all()
 
 
-def test_the_figure_draws_families_and_causes() -> None:
-    figure = validation_figure(frame_of([0.5, -1.5], [1.0, -2.0]))
-    errors, causes = figure.axes
+def test_the_figures_draw_causes_and_families() -> None:
+    frame = frame_of([0.5, -1.5], [1.0, -2.0])
+    errors, causes = points_figure(frame).axes
     assert errors.get_xscale() == "log"
     assert [text.get_text() for text in causes.get_xticklabels()] == [cause.replace("_", " ") for cause in SLOTS]
+    (families,) = families_figure(pd.concat([frame, frame.assign(family="other")])).axes
+    assert [text.get_text() for text in families.get_xticklabels()] == ["made up", "other"]
+
+
+def test_families_are_judged_apart() -> None:
+    frame = pd.concat([frame_of([0.5], [1.0]), frame_of([9.0], [1.0]).assign(family="other", sliced=True)])
+    summary = summarize(frame).set_index("family")
+    assert summary["met"].to_dict() == {"made up": True, "other": False}
+    assert summary["sliced"].to_dict() == {"made up": 0, "other": 1}
+
+
+def test_a_folder_holds_tables_figures_and_provenance(tmp_path: Path) -> None:
+    written = write_validation(tmp_path, frame_of([0.5], [1.0]), ["timeloop-py"], {"first_seed": 4})
+    names = {path.name for path in written}
+    assert names == {
+        *("cross_validation.csv", "summary.csv", "provenance.json"),
+        *(f"{name}.{ending}" for name in ("cross_validation", "families") for ending in ("png", "pdf")),
+    }
+    assert '"first_seed": 4' in (tmp_path / "provenance.json").read_text()
+    assert len(pd.read_csv(tmp_path / "cross_validation.csv")) == 1

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,43 +21,67 @@ from timeloop_py.cli.options import (
     note,
     refuse_options,
 )
-from timeloop_py.specs.errors import SpecError
+from timeloop_py.cli.text_table import aligned, joined, number_text
+from timeloop_py.specs.errors import SpecError, nearest
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from timeloop_py.explore.validation_grid import Pair, ValidationPoint
+    from timeloop_py.explore.validation_families import Family
+    from timeloop_py.explore.validation_grid import Pair
     from timeloop_py.specs.layer import Layer
 
 LIMITS_EXCEEDED = 1
-#: Points of a comparison that the options describe, unless they say how many.
-DEFAULT_POINTS = 240
-#: Rows of the table: the points that are furthest off.
+#: Of --quick: so many times fewer points per family, and seeds per point at most.
+QUICK_PART = 10
+QUICK_SEEDS = (6, 12)
+#: Rows of the second table: the points that are furthest off.
 SHOWN = 12
-_BANKS = "dataflow.bank_contention"
+_SUMMARY = {
+    "family": "family",
+    "points": "points",
+    "sliced": "sliced",
+    "mean_absolute_error_percent": "mean error %",
+    "chance_percent": "by chance %",
+    "p95_absolute_error_percent": "95th perc. %",
+    "max_absolute_error_percent": "largest %",
+    "worst_slot_points": "slots, points",
+    "worst_slot": "worst cause",
+    "inside_ci95": "inside CI",
+    "verdict": "verdict",
+}
+_POINTS = {
+    "family": "family",
+    "layer": "layer",
+    "weight_density": "weights",
+    "activation_density": "activations",
+    "pe_grid": "PEs",
+    "vectors": "vectors",
+    "simulated_cycles": "simulated",
+    "ci95_cycles": "+-95%",
+    "model_cycles": "model",
+    "error_percent": "error %",
+    "worst_slot": "worst cause",
+    "worst_slot_points": "points",
+}
 
 
 @click.command("validate-model")
-@click.option("--arch", "architecture", metavar="NAME|PATH", help="Architecture.  [default: scnn]")
+@click.option("--family", "names", multiple=True, metavar="NAME|all", help="Only these families. Repeatable.")
+@click.option("--arch", "architecture", metavar="NAME|PATH", help="Architecture in place of the family's.")
 @network_options
 @density_options
 @click.option("--pe-grid", metavar="XxY,..", help="PE grids, e.g. 2x2,8x8,16x16.")
 @click.option("--vectors", metavar="FxI,..", help="Weights x activations of a vector, e.g. 4x4,2x16.")
-@click.option(
-    "--banks",
-    type=click.Choice(["auto", "none", "queued", "unqueued"]),
-    default="auto",
-    show_default=True,
-    help="Accumulator banks; auto: the architecture's for short runs, none for long ones.",
-)
-@click.option("--points", type=click.IntRange(min=1), help=f"At most so many of all combinations.  [{DEFAULT_POINTS}]")
-@click.option("--seeds", type=click.IntRange(min=1), help="Runs per point.  [default: 8]")
+@click.option("--points", type=click.IntRange(min=1), help="At most so many of a family's combinations.")
+@click.option("--seeds", type=click.IntRange(min=1), help="Runs per point.  [default: 6 to 32, by their scatter]")
 @click.option("--seed", default=0, show_default=True, type=click.IntRange(min=0), help="The first seed.")
-@click.option("--quick", is_flag=True, help="A tenth of the default comparison, on small layers.")
+@click.option("--quick", is_flag=True, help="A tenth of the points, at most 12 seeds.")
 @format_option
-@click.option("-o", "--output", type=click.Path(path_type=Path), help="Write the table and the plot to this folder.")
-@click.option("--plots/--no-plots", default=True, show_default=True, help="Draw the figure for -o.")
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="Write tables and plots to this folder.")
+@click.option("--plots/--no-plots", default=True, show_default=True, help="Draw the figures for -o.")
 def command(
+    names: tuple[str, ...],
     architecture: str | None,
     networks: tuple[str, ...],
     layer: str | None,
@@ -65,7 +91,6 @@ def command(
     activation_density: str | None,
     pe_grid: str | None,
     vectors: str | None,
-    banks: str,
     points: int | None,
     seeds: int | None,
     seed: int,
@@ -76,97 +101,81 @@ def command(
 ) -> None:
     """Compare the model with the simulator on drawn tensors: cycles, and where every multiplier slot goes.
 
-    Without options this is the published comparison: over 200 runs of SCNN on the convolutions of AlexNet, GoogLeNet
-    and VGG-16, runs with structured zeros, and dense dataflows. Options describe one of your own. Exit code 1 where
-    the mean absolute error of cycles exceeds 1%, its 95th percentile 4%, or a share of the slots differs by more than
-    5 points.
+    Without options this is the published comparison: families of runs on the convolutions of AlexNet, GoogLeNet and
+    VGG-16, each judged for itself. Options that describe runs (layers, densities, PE grids, vectors) replace what a
+    family varies; then only the family of unstructured zeros is run, unless --family names others.
+
+    Exit code 1 where in any family the mean absolute error of cycles exceeds 1%, its 95th percentile 4%, or a share of
+    the slots differs by more than 5 points.
     """
-    from timeloop_py.explore.cross_validation import DEFAULT_SEEDS, cross_validate, summarize, write_validation
-    from timeloop_py.explore.validation_grid import default_points
+    from timeloop_py.explore.cross_validation import cross_validate, summarize, write_validation
+    from timeloop_py.explore.validation_families import Levels, family_points
+    from timeloop_py.explore.validation_runs import Effort
     from timeloop_py.report.bundle import check_writable
 
-    described = {
-        "--arch": architecture,
-        "--network": networks,
-        "--layer": layer,
-        "--shape": shape,
-        "--density": density,
-        "--weight-density": weight_density,
-        "--activation-density": activation_density,
-        "--pe-grid": pe_grid,
-        "--vectors": vectors,
-        "--points": points,
-    }
+    levels = Levels(
+        architectures=None if architecture is None else (architecture,),
+        layers=_layers(networks, shape, layer),
+        weight_densities=_densities(density, weight_density, "--weight-density"),
+        activation_densities=_densities(density, activation_density, "--activation-density"),
+        pe_grids=_pairs(pe_grid, "--pe-grid"),
+        vectors=_pairs(vectors, "--vectors"),
+    )
     if quick:
-        refuse_options("describes a comparison of your own: leave --quick out", described)
-    if any(described.values()):
-        layers = _layers(networks, shape, layer)
-        densities = _densities(density, weight_density, activation_density)
-        machines = _pairs(pe_grid, "--pe-grid"), _pairs(vectors, "--vectors")
-        chosen = _described(architecture or "scnn", layers, densities, machines, points or DEFAULT_POINTS)
-    else:
-        chosen = default_points(quick)
-    if banks != "auto":
-        chosen = tuple(point.with_setting(_BANKS, banks) for point in chosen)
+        refuse_options("says how many points: leave --quick out", {"--points": points})
+    families = _families(names, described=levels != Levels(), part=QUICK_PART if quick else 1)
+    chosen = family_points(families, levels, points)
+    counts = (seeds, seeds) if seeds else QUICK_SEEDS if quick else Effort().seeds
+    effort = Effort(seeds=counts)
     if output is not None:
         check_writable(output)
     with click.progressbar(length=len(chosen), label="Validating", file=sys.stderr) as bar:
-        frame = cross_validate(
-            chosen, seeds or DEFAULT_SEEDS, seed, progress=lambda done, _: bar.update(done - bar.pos)
-        )
+        frame = cross_validate(chosen, effort, seed, progress=lambda done, _: bar.update(done - bar.pos))
     summary = summarize(frame)
     click.echo(_formatted(frame, summary, form), nl=False)
     if output is not None:
-        for path in write_validation(output, frame, command_line(), plots=plots):
+        settings = {**vars(effort), "seeds": list(counts), "first_seed": seed}
+        for path in write_validation(output, frame, command_line(), settings, plots=plots):
             click.echo(path, err=True)
-    if not summary["met"].all():
-        note("the model is further from the simulator than the limits allow")
+    missed = summary.loc[~summary["met"], "family"]
+    if len(missed):
+        note(f"the model is further from the simulator than the limits allow: {', '.join(missed)}")
         sys.exit(LIMITS_EXCEEDED)
 
 
-def _described(
-    architecture: str,
-    layers: tuple[tuple[str, Layer], ...],
-    densities: tuple[tuple[float, ...] | None, tuple[float, ...] | None],
-    machines: tuple[tuple[Pair, ...] | None, tuple[Pair, ...] | None],
-    count: int,
-) -> tuple[ValidationPoint, ...]:
-    """The points that options describe; what they leave out is as in the default comparison."""
-    from timeloop_py.explore.validation_grid import DENSITIES, PE_GRIDS, VECTORS, Factors
+def _families(names: tuple[str, ...], described: bool, part: int) -> list[Family]:
+    """The families that are named, by default all, or that of unstructured zeros where levels are ``described``."""
+    from timeloop_py.explore.validation_families import FAMILIES, STANDARD
 
-    factors = Factors(
-        architectures=(architecture,),
-        layers=layers,
-        weight_densities=densities[0] or DENSITIES,
-        activation_densities=densities[1] or DENSITIES,
-        pe_grids=machines[0] or PE_GRIDS,
-        vectors=machines[1] or VECTORS,
-    )
-    return factors.points(count, "chosen")
+    known = {family.name: family for family in FAMILIES}
+    wanted = names or ((STANDARD,) if described else ("all",))
+    for name in wanted:
+        if name != "all" and name not in known:
+            raise SpecError(
+                f"no family {name!r}{nearest(name, tuple(known))}: expected all or one of {', '.join(known)}",
+                field="--family",
+            )
+    chosen = known.values() if "all" in wanted else [known[name] for name in dict.fromkeys(wanted)]
+    return [replace(family, points=-(-family.points // part)) for family in chosen]
 
 
-def _layers(networks: tuple[str, ...], shape: str | None, layer: str | None) -> tuple[tuple[str, Layer], ...]:
-    from timeloop_py.explore.validation_grid import NETWORKS, layers_of
+def _layers(networks: tuple[str, ...], shape: str | None, layer: str | None) -> tuple[tuple[str, Layer], ...] | None:
+    from timeloop_py.explore.validation_families import layers_of
 
-    names = networks if networks or shape is not None else NETWORKS
-    if layer is not None and len(names) > 1:
-        raise SpecError("is a layer of one network: give --network", field="--layer")
-    return layers_of(chosen_networks(names, shape, layer))
+    if not networks and shape is None:
+        if layer is not None:
+            raise SpecError("is a layer of one network: give --network", field="--layer")
+        return None
+    return layers_of(chosen_networks(networks, shape, layer))
 
 
-def _densities(
-    both: str | None, weight: str | None, activation: str | None
-) -> tuple[tuple[float, ...] | None, tuple[float, ...] | None]:
+def _densities(both: str | None, one: str | None, option: str) -> tuple[float, ...] | None:
     from timeloop_py.explore.sweep import parse_densities
 
-    if both is not None and (weight is not None or activation is not None):
-        raise SpecError("gives both densities: leave --weight-density and --activation-density out", field="--density")
-    given = ((both or weight, "--weight-density"), (both or activation, "--activation-density"))
-    weights, activations = (
-        None if text is None else tuple(parse_densities(text, "--density" if both else option))
-        for text, option in given
-    )
-    return weights, activations
+    if both is not None and one is not None:
+        raise SpecError(f"gives both densities: leave {option} out", field="--density")
+    text = both or one
+    return None if text is None else tuple(parse_densities(text, "--density" if both else option))
 
 
 def _pairs(text: str | None, option: str) -> tuple[Pair, ...] | None:
@@ -188,13 +197,24 @@ def _formatted(frame: pd.DataFrame, summary: pd.DataFrame, form: OutputFormat) -
     if form == "json":
         return json.dumps({"summary": _records(summary), "points": _records(frame)}, indent=2) + "\n"
     furthest = frame.loc[frame["error_percent"].abs().sort_values(ascending=False, kind="stable").index[:SHOWN]]
-    columns = ["family", "layer", "zeros", "weight_density", "activation_density", "pe_grid", "vectors"]
-    columns += ["simulated_cycles", "ci95_cycles", "model_cycles", "error_percent", "worst_slot", "worst_slot_points"]
-    tables = [
-        table.to_string(index=False, float_format=lambda number: f"{number:.4g}")
-        for table in (summary, furthest[columns])
+    return joined(
+        [
+            *_table(_SUMMARY, summary.assign(verdict=summary["met"].map({True: "met", False: "MISSED"}))),
+            "",
+            "the points that are furthest off",
+            *_table(_POINTS, furthest),
+        ]
+    )
+
+
+def _table(columns: Mapping[str, str], frame: pd.DataFrame) -> list[str]:
+    """Lines of text: the columns under their headings; names stand on the left."""
+    cells = [
+        [value if isinstance(value, str) else number_text(value, 4) for value in row]
+        for row in frame[list(columns)].itertuples(index=False)
     ]
-    return f"{tables[0]}\n\nthe points that are furthest off\n{tables[1]}\n"
+    named = [place for place, name in enumerate(columns) if frame[name].dtype.kind not in "if"]
+    return aligned([list(columns.values()), *cells], named)
 
 
 def _records(frame: pd.DataFrame) -> list[dict[str, Any]]:

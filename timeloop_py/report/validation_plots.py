@@ -1,22 +1,24 @@
-"""Figures of a comparison with a reference: errors with their confidence intervals, and differences by cause."""
+"""Figures of a comparison with a reference: errors with their confidence intervals, differences by cause, families."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from timeloop_py.report.columns import require
-from timeloop_py.report.style import Margins, house_style, panels
+from timeloop_py.report.style import SMALL_PT, Margins, house_style, panels
 
 if TYPE_CHECKING:
     import pandas as pd
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 _PANEL_IN = 2.4
 _WIDTHS_IN = (3.9, 2.4)
-#: Marker and fill per family, in the order they come.
-_MARKERS = (("o", "#ffffff"), ("s", "#5b8fb9"), ("^", "#1c1c1c"), ("D", "#e8ab3f"))
-#: Where the dots of a cause stand beside each other, as parts of its column.
+_MET, _MISSED = "#ffffff", "#c44e3a"
+#: Where the dots of a column stand beside each other, as parts of its width.
 _SPREAD = 0.6
 
 
@@ -25,7 +27,6 @@ def errors_and_causes(
     frame: pd.DataFrame,
     differences: pd.DataFrame,
     *,
-    family: str,
     size: str,
     error: str,
     interval: str,
@@ -33,7 +34,7 @@ def errors_and_causes(
     size_label: str,
     error_label: str,
     difference_label: str,
-    error_limits: Sequence[float],
+    error_limit: float,
     difference_limit: float,
 ) -> Figure:
     """Left: the error of every point over its size, with a bar for the interval. Right: differences by cause.
@@ -41,61 +42,102 @@ def errors_and_causes(
     Parameters
     ----------
     frame : DataFrame
-        One row per point: ``family`` decides the marker, ``size`` (above 0) stands on a logarithmic axis, ``interval``
-        is half the width of the interval of ``error``, in the same unit; missing ones are not drawn.
+        One row per point: ``size`` (above 0) stands on a logarithmic axis, ``interval`` is half the width of the
+        interval of ``error``, in the same unit; missing ones are not drawn.
     differences : DataFrame
         Rows as those of `frame`, one column per cause.
     labels : mapping
         From a cause to what it is called; its order is that of the axis.
-    error_limits, difference_limit : floats
-        Levels that are drawn on both sides of zero.
+    error_limit, difference_limit : float
+        Levels that are drawn on both sides of zero; points beyond them are filled.
 
     Raises
     ------
     ValueError
         Where a column is missing or a frame has no rows.
     """
-    require(frame, [family, size, error, interval])
+    require(frame, [size, error, interval])
     require(differences, list(labels))
-    figure, [[left, right]] = panels([_WIDTHS_IN], _PANEL_IN, Margins(left=0.5, bottom=0.85, top=0.3, across=0.6))
-    families = [str(name) for name in frame[family].unique()]
-    for name, (marker, fill) in zip(families, _MARKERS, strict=False):
-        rows = frame[frame[family] == name]
-        left.errorbar(
-            rows[size],
-            rows[error],
-            yerr=rows[interval].fillna(0.0),
-            linestyle="none",
-            marker=marker,
-            markersize=3.2,
-            markerfacecolor=fill,
-            markeredgecolor="#1c1c1c",
-            markeredgewidth=0.5,
-            ecolor="#999999",
-            elinewidth=0.5,
-            label=name,
-        )
+    figure, [[left, right]] = panels([_WIDTHS_IN], _PANEL_IN, Margins(left=0.5, bottom=0.9, top=0.1, across=0.6))
+    left.errorbar(
+        frame[size], frame[error], frame[interval].fillna(0.0), linestyle="none", ecolor="#aaaaaa", elinewidth=0.5
+    )
+    _dots(left, frame[size].to_numpy(), frame[error].to_numpy(), error_limit, size=2.8)
     left.set_xscale("log")
     left.set_xlabel(size_label)
     left.set_ylabel(error_label)
-    left.legend(loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=len(families), borderaxespad=0.1)
     for place, cause in enumerate(labels):
         values = differences[cause].to_numpy()
-        step = _SPREAD / max(len(values) - 1, 1)
-        right.plot(
-            [place - _SPREAD / 2 + step * index for index in range(len(values))],
-            values,
-            linestyle="none",
-            marker=".",
-            markersize=1.8,
-            color="#0b5a9a",
-        )
-    right.set_xticks(range(len(labels)), list(labels.values()), rotation=90)
-    right.tick_params(axis="x", length=0)
+        _dots(right, _column(place, len(values)), values, difference_limit, size=1.8)
+    _columns(right, list(labels.values()))
     right.set_ylabel(difference_label)
-    for ax, limits in ((left, error_limits), (right, (difference_limit,))):
-        ax.axhline(0, color="black", linewidth=0.6)
-        for limit in limits:
-            for level in (-limit, limit):
-                ax.axhline(level, color="black", linewidth=0.6, linestyle=(0, (4.0, 2.0)))
+    for ax, limit in ((left, error_limit), (right, difference_limit)):
+        _limits(ax, limit)
     return figure
+
+
+@house_style()
+def errors_by_family(
+    frame: pd.DataFrame, *, family: str, error: str, error_label: str, mean_limit: float, limit: float
+) -> Figure:
+    """The errors of every family side by side, with a bar for the mean of their absolute values.
+
+    ``frame`` has one row per point. The axis is linear up to ``limit``, which is drawn on both sides of zero, and
+    logarithmic beyond; points beyond it, and means above ``mean_limit``, are filled.
+
+    Raises ValueError where a column is missing or the frame has no rows.
+    """
+    require(frame, [family, error])
+    names = [str(name) for name in frame[family].unique()]
+    figure, [[ax]] = panels(
+        [(max(0.31 * len(names), 2.0),)], _PANEL_IN, Margins(left=0.5, bottom=1.4, top=0.25, across=0.0)
+    )
+    for place, name in enumerate(names):
+        values = frame.loc[frame[family] == name, error].to_numpy()
+        mean = float(np.abs(values).mean())
+        ax.bar(place, mean, width=0.8, color="#f0c4bb" if mean > mean_limit else "#d5dde6", zorder=1)
+        _dots(ax, _column(place, len(values)), values, limit, size=2.0)
+    ax.set_yscale("symlog", linthresh=limit, linscale=1.5)
+    ax.set_yticks([-100, -30, -10, -4, -2, 0, 2, 4, 10, 30, 100], minor=False)
+    ax.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
+    ax.minorticks_off()
+    reach = max(1.4 * float(frame[error].abs().max()), 2 * limit)
+    ax.set_ylim(-reach, reach)
+    _columns(ax, names)
+    ax.set_ylabel(error_label)
+    _limits(ax, limit)
+    ax.text(0.0, 1.02, "bars: mean absolute error; filled: beyond a limit", transform=ax.transAxes, fontsize=SMALL_PT)
+    return figure
+
+
+def _dots(ax: Axes, across: Sequence[float] | np.ndarray, values: np.ndarray, limit: float, size: float) -> None:
+    """Points, those beyond the limit filled and above the others."""
+    across, beyond = np.asarray(across), np.abs(values) > limit
+    for chosen, fill in ((~beyond, _MET), (beyond, _MISSED)):
+        ax.plot(
+            across[chosen],
+            values[chosen],
+            linestyle="none",
+            marker="o",
+            markersize=size,
+            markerfacecolor=fill,
+            markeredgecolor="#1c1c1c",
+            markeredgewidth=0.4,
+            zorder=3,
+        )
+
+
+def _column(place: int, count: int) -> np.ndarray:
+    return place + _SPREAD * (np.arange(count) / max(count - 1, 1) - 0.5)
+
+
+def _columns(ax: Axes, names: Sequence[str]) -> None:
+    ax.set_xticks(range(len(names)), names, rotation=90)
+    ax.tick_params(axis="x", length=0)
+    ax.set_xlim(-0.6, len(names) - 0.4)
+
+
+def _limits(ax: Axes, limit: float) -> None:
+    ax.axhline(0, color="black", linewidth=0.6)
+    for level in (-limit, limit):
+        ax.axhline(level, color="black", linewidth=0.6, linestyle=(0, (4.0, 2.0)))
