@@ -20,6 +20,8 @@ POINT = ValidationPoint("one", "scnn", "net", LAYER.with_densities(0.3, 0.4), "u
 def test_short_layers_stay_whole() -> None:
     (found,) = sliced([POINT], Effort(slots=1e9, cycles=1e9))
     assert found is POINT
+    (found,) = sliced([POINT], Effort(slots=1, slices=False))
+    assert found is POINT
 
 
 @pytest.mark.parametrize("effort", [Effort(slots=1e6), Effort(cycles=4e3)], ids=["slots", "cycles"])

@@ -29,12 +29,13 @@ class Effort:
     """Bounds of what is simulated.
 
     ``slots`` and ``cycles`` of a run whose steps are gone through: multiplier slots of its steps, and cycles without
-    conflicts. ``seeds``: at least and at most so many; within that as many as bring the standard error of the mean to
-    ``standard_error_percent``.
+    conflicts. ``slices``: whether layers that exceed them are cut (:func:`sliced`). ``seeds``: at least and at most so
+    many; within that as many as bring the standard error of the mean to ``standard_error_percent``.
     """
 
     slots: float = 2e6
     cycles: float = 20e3
+    slices: bool = True
     seeds: tuple[int, int] = (5, 24)
     standard_error_percent: float = 0.9
 
@@ -91,7 +92,7 @@ def sliced(points: Sequence[ValidationPoint], effort: Effort) -> list[Validation
     are.
     """
     found = list(points)
-    long = [place for place, point in enumerate(found) if point.conflicts]
+    long = [place for place, point in enumerate(found) if effort.slices and point.conflicts]
     while long:
         counted = modelled([found[place].without_conflicts() for place in long])
         slots = sum((counted.slots[cause][:, 0] for cause in _ISSUED), np.zeros(len(long)))

@@ -49,7 +49,8 @@ def errors_and_causes(
     labels : mapping
         From a cause to what it is called; its order is that of the axis.
     error_limit, difference_limit : float
-        Levels that are drawn on both sides of zero; points beyond them are filled.
+        Levels that are drawn on both sides of zero; the axes are linear up to there and logarithmic beyond. Points
+        beyond them are filled.
 
     Raises
     ------
@@ -71,8 +72,8 @@ def errors_and_causes(
         _dots(right, _column(place, len(values)), values, difference_limit, size=1.8)
     _columns(right, list(labels.values()))
     right.set_ylabel(difference_label)
-    for ax, limit in ((left, error_limit), (right, difference_limit)):
-        _limits(ax, limit)
+    _scale(left, frame[error].to_numpy(), error_limit)
+    _scale(right, differences[list(labels)].to_numpy(), difference_limit)
     return figure
 
 
@@ -82,31 +83,25 @@ def errors_by_family(
 ) -> Figure:
     """The errors of every family side by side, with a bar for the mean of their absolute values.
 
-    ``frame`` has one row per point. The axis is linear up to ``limit``, which is drawn on both sides of zero, and
-    logarithmic beyond; points beyond it, and means above ``mean_limit``, are filled.
+    ``frame`` has one row per point. Axis and points as in :func:`errors_and_causes`; a mean above ``mean_limit`` has
+    another colour.
 
     Raises ValueError where a column is missing or the frame has no rows.
     """
     require(frame, [family, error])
     names = [str(name) for name in frame[family].unique()]
     figure, [[ax]] = panels(
-        [(max(0.31 * len(names), 2.0),)], _PANEL_IN, Margins(left=0.5, bottom=1.4, top=0.25, across=0.0)
+        [(max(0.31 * len(names), 3.2),)], _PANEL_IN, Margins(left=0.5, bottom=1.4, top=0.25, across=0.0)
     )
     for place, name in enumerate(names):
         values = frame.loc[frame[family] == name, error].to_numpy()
         mean = float(np.abs(values).mean())
         ax.bar(place, mean, width=0.8, color="#f0c4bb" if mean > mean_limit else "#d5dde6", zorder=1)
         _dots(ax, _column(place, len(values)), values, limit, size=2.0)
-    ax.set_yscale("symlog", linthresh=limit, linscale=1.5)
-    ax.set_yticks([-100, -30, -10, -4, -2, 0, 2, 4, 10, 30, 100], minor=False)
-    ax.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
-    ax.minorticks_off()
-    reach = max(1.4 * float(frame[error].abs().max()), 2 * limit)
-    ax.set_ylim(-reach, reach)
     _columns(ax, names)
     ax.set_ylabel(error_label)
-    _limits(ax, limit)
-    ax.text(0.0, 1.02, "bars: mean absolute error; filled: beyond a limit", transform=ax.transAxes, fontsize=SMALL_PT)
+    _scale(ax, frame[error].to_numpy(), limit)
+    ax.text(0.0, 1.02, "bars: mean absolute error; red: beyond a limit", transform=ax.transAxes, fontsize=SMALL_PT)
     return figure
 
 
@@ -137,7 +132,15 @@ def _columns(ax: Axes, names: Sequence[str]) -> None:
     ax.set_xlim(-0.6, len(names) - 0.4)
 
 
-def _limits(ax: Axes, limit: float) -> None:
+def _scale(ax: Axes, values: np.ndarray, limit: float) -> None:
+    """An axis that is linear up to the limit and logarithmic beyond, and lines at the limit."""
+    ax.set_yscale("symlog", linthresh=limit, linscale=1.5)
+    ticks = [0.0, limit / 2, limit, *(level for level in (10.0, 30.0, 100.0) if level > limit)]
+    ax.set_yticks([*(-tick for tick in ticks[:0:-1]), *ticks])
+    ax.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
+    ax.minorticks_off()
+    reach = max(1.4 * float(np.abs(values).max()), 2 * limit)
+    ax.set_ylim(-reach, reach)
     ax.axhline(0, color="black", linewidth=0.6)
     for level in (-limit, limit):
         ax.axhline(level, color="black", linewidth=0.6, linestyle=(0, (4.0, 2.0)))
