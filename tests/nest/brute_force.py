@@ -182,14 +182,17 @@ def count_tensor(
                 fills = sum(travelling.values())
                 if options.refill == "one_copy":
                     fills = busiest(nest, tensor, stores[depth - 1], store, travelling)
+            elided = walked.fresh if options.elide_first_read else 0
+            if options.elide_first_read == "per_stay" and not is_home:
+                elided = sum(walked.arrived.values())
             if is_innermost:
                 updates = lanes
-                reads = updates - walked.fresh if options.elide_first_read else updates
+                reads = updates - elided
             else:
                 child, below = stores[depth + 1], walks[depth + 1]
                 updates = busiest(nest, tensor, store, child, below.left)
                 if options.parent_accumulates:
-                    reads = updates - walked.fresh if options.elide_first_read else updates
+                    reads = updates - elided
                 else:
                     down = below.arrived if resends_everything(options) else refetched(below)
                     reads = busiest(nest, tensor, store, child, down)

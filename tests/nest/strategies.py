@@ -79,7 +79,7 @@ def linked_cases(draw: st.DrawFn) -> Case:
 def options() -> st.SearchStrategy[CountingOptions]:
     return st.builds(
         CountingOptions,
-        elide_first_read=st.booleans(),
+        elide_first_read=st.sampled_from((True, False, "per_stay")),
         charge_drain_read=st.booleans(),
         parent_accumulates=st.booleans(),
         refill=st.sampled_from(("every_copy", "one_copy")),

@@ -194,6 +194,7 @@ def only(**changed: Any) -> CountingOptions:
         (spilled_sums, DEFAULT, "DRAM", "Z", {"updates": 64, "reads": 64 - 16, "temporal_reductions": 48}),
         (spilled_sums, only(elide_first_read=False), "DRAM", "Z", {"reads": 64, "temporal_reductions": 48}),
         (spilled_sums, only(elide_first_read=False), "Buf", "Z", {"reads": 128, "fills": 48}),
+        (spilled_sums, only(elide_first_read="per_stay"), "Buf", "Z", {"reads": 128 - 64, "fills": 48}),
         (spilled_sums, only(charge_drain_read=True), "Buf", "Z", {"reads": 112 + 64}),
         (spilled_sums, only(parent_accumulates=False), "DRAM", "Z", {"updates": 64, "reads": 48}),
         (spilled_sums, only(parent_accumulates=False, elide_first_read=False), "Buf", "Z", {"fills": 64}),

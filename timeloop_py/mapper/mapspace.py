@@ -56,6 +56,11 @@ class Mapspace:
                 raise SpecError(
                     f"the search counts without {option}: evaluate its mapping with it", field=f"options.{option}"
                 )
+        if self.options.elide_first_read == "per_stay" and not self.options.charge_drain_read:
+            raise SpecError(
+                "the search takes per_stay only with charge_drain_read: fetching a sum again must not save energy",
+                field="options.elide_first_read",
+            )
         if self.imperfect and self.options.padded_cycles:
             raise SpecError("padded cycles are those of perfect factors", field="options.padded_cycles")
 

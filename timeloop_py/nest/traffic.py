@@ -184,12 +184,14 @@ def output_row(
     fills: Number = 0
     drained: Number = 0
     if not is_home:
-        drained = own.arriving(Copies.ALL)
+        drained = own.arriving(Copies.ALL)  # whatever arrives leaves again
         copies = Copies.ALL if options.refill == "every_copy" else Copies.DISTINCT
         fills = own.arriving(copies) - (0 if fetch_first else own.visited(copies))
 
     if child is None or options.parent_accumulates:
-        reads = updates - (fresh if options.elide_first_read else 0)
+        per_stay = options.elide_first_read == "per_stay" and not is_home
+        elided = drained if per_stay else fresh if options.elide_first_read else 0
+        reads = updates - elided
     else:
         reads = updates - (0 if fetch_first else child.visited(Copies.DISTINCT))
     sent_down = 0 if child is None else reads

@@ -81,6 +81,14 @@ class Value:
             raise self.error(f"expected true or false, found {describe(self.data)}")
         return self.data
 
+    def boolean_or(self, choices: Sequence[str]) -> bool | str:
+        if isinstance(self.data, bool):
+            return self.data
+        if not isinstance(self.data, str) or self.data not in choices:
+            expected = ", ".join(("true", "false", *choices))
+            raise self.error(f"expected one of {expected}, found {describe(self.data)}")
+        return self.data
+
     def choice(self, choices: Sequence[str]) -> str:
         text = self.text()
         if text not in choices:
@@ -163,6 +171,11 @@ class Section:
 
     def boolean(self, key: str, default: Any = REQUIRED) -> Any:
         return self._take(key, default, Value.boolean, "true or false")
+
+    def boolean_or(self, key: str, choices: Sequence[str], default: Any = REQUIRED) -> Any:
+        return self._take(
+            key, default, lambda value: value.boolean_or(choices), f"true, false or one of {', '.join(choices)}"
+        )
 
     def choice(self, key: str, choices: Sequence[str], default: Any = REQUIRED) -> Any:
         return self._take(key, default, lambda value: value.choice(choices), f"one of {', '.join(choices)}")

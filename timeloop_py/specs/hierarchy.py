@@ -177,8 +177,9 @@ class Hierarchy:
 class CountingOptions:
     """What is counted as an access. The defaults count as Timeloop does, but exactly."""
 
-    #: the first visit of a partial sum reads nothing: there is nothing to add to yet
-    elide_first_read: bool = True
+    #: the first update of a partial sum reads nothing: the first ever, as there is nothing to add to yet, or the first
+    #: of every stay in a buffer (``per_stay``), as what returns is passed on to the adder while it is written
+    elide_first_read: bool | Literal["per_stay"] = True
     #: draining a tile upward reads it in the child
     charge_drain_read: bool = False
     #: a drained sum is added to the parent's; false: it overwrites, and re-fetched sums travel down instead

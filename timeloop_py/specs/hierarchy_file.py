@@ -51,7 +51,7 @@ def parse_counting_options(
         return CountingOptions(convention=convention)
     default = CountingOptions(convention=convention)
     options = CountingOptions(
-        elide_first_read=section.boolean("elide_first_read", default.elide_first_read),
+        elide_first_read=section.boolean_or("elide_first_read", ("per_stay",), default.elide_first_read),
         charge_drain_read=section.boolean("charge_drain_read", default.charge_drain_read),
         parent_accumulates=section.boolean("parent_accumulates", default.parent_accumulates),
         refill=section.choice("refill", ("every_copy", "one_copy"), default.refill),
