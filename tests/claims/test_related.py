@@ -34,10 +34,12 @@ def test_every_claim_is_measured(name: str) -> None:
 
 @pytest.mark.parametrize("name", RELATED)
 def test_two_thirds_are_within_a_fifth(name: str) -> None:
-    judged = [finding for finding in findings(name).values() if finding.verdict != "report"]
-    assert all((finding.claim.tolerance or 0) <= 0.2 for finding in judged)
-    passed = [finding for finding in judged if finding.verdict == "pass"]
-    assert len(passed) >= 2 / 3 * len(judged)
+    """Of all rows, none of which is only reported; and of those that no setting was read off."""
+    rows = list(findings(name).values())
+    assert all(finding.claim.tolerance is not None and finding.claim.tolerance <= 0.2 for finding in rows)
+    for counted in (rows, [finding for finding in rows if not finding.fitted]):
+        passed = [finding for finding in counted if finding.verdict == "pass"]
+        assert len(passed) >= 2 / 3 * len(counted)
 
 
 @pytest.mark.parametrize("name", RELATED)
@@ -68,6 +70,29 @@ def test_throughput_of_dadiannao_by_hand() -> None:
 
 def test_eyeriss_maps_alexnet_as_the_chip_does() -> None:
     assert findings("eyeriss")["active"].measured.value == (154, 135, 156, 156, 156)
+
+
+def test_early_layers_of_vgg_wait_for_their_sums() -> None:
+    """conv1_2 has one channel a pass: every sum goes out 64 times and comes back 63 times, eight words a cycle."""
+    sums = 64 * 224 * 224 * 3
+    at_least_ms = sums * (2 * 64 - 1) / 8 / 200e3
+    measured = findings("eyeriss")["vgg-conv1_2"].measured
+    assert measured.note == "limited by sum_network"
+    assert measured.value == pytest.approx(at_least_ms, rel=0.001)
+
+
+def test_the_mapping_of_vgg_is_said_to_be_fitted() -> None:
+    fitted = {name for name, finding in findings("eyeriss").items() if finding.fitted}
+    assert "vgg-buffer" in fitted
+    assert "vgg-latency" not in fitted
+
+
+def test_nodes_that_lenet_keeps_by_hand() -> None:
+    """784-161-64-10 of 784-300-100-10."""
+    kept, all_weights = 784 * 161 + 161 * 64 + 64 * 10, 784 * 300 + 300 * 100 + 100 * 10
+    pruned = scalpel.prune_nodes(load_network("lenet_300_100"), scalpel.KEPT_NODES["lenet_300_100"])
+    assert sum(layer.weights for layer in pruned.layers) == kept
+    assert sum(layer.weights for layer in load_network("lenet_300_100").layers) == all_weights
 
 
 def test_placeholders_explain_eie_s_theoretical_time() -> None:
@@ -111,7 +136,7 @@ def test_the_wider_the_unit_the_sparser_single_weights_have_to_be() -> None:
 
 
 def test_pruned_nodes_leave_a_dense_network() -> None:
-    pruned = scalpel.prune_nodes(load_network("alexnet:all"), scalpel.KEPT_NODES)
+    pruned = scalpel.prune_nodes(load_network("alexnet:all"), scalpel.KEPT_NODES["alexnet:all"])
     sizes = {layer.name: (layer.K, layer.C) for layer in pruned.layers}
     assert sizes["conv1"] == (83, 3)
     assert sizes["conv2"] == (226, 84)  # whole channels in both groups

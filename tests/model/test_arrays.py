@@ -279,3 +279,18 @@ def test_an_index_for_a_group_instead_of_a_weight() -> None:
     assert moved[""] == weights * 32
     assert moved["_csr"] == pytest.approx(weights * 0.25 * 64)
     assert moved["_groups"] == pytest.approx(weights * 0.25 * 36)
+
+
+def test_an_array_waits_for_what_fills_it() -> None:
+    """Filters go into the scratchpads at four words a cycle before a pass multiplies; nothing else changes."""
+    waiting = ARCHITECTURES["eyeriss"]
+    flow = waiting.require_array()
+    overlapped = replace(waiting, array=replace(flow, array_waits_for=()))
+    slow, fast = (evaluate(one, CONV, DENSE) for one in (waiting, overlapped))
+    accesses = slow.accesses
+    words = float(accesses.loc[accesses["level"] == "weight_network", "count"].sum())
+    assert words >= CONV.K * CONV.C * 9
+    assert row(fast)["binding"] == "multipliers"
+    assert row(slow)["cycles"] == pytest.approx(row(fast)["cycles"] + words / 4)
+    assert row(slow)["compute_cycles"] == row(fast)["compute_cycles"]
+    assert row(slow)["energy_pj"] == row(fast)["energy_pj"]

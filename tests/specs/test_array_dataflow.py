@@ -78,6 +78,7 @@ def test_mistakes_name_the_field(text: str, told: str, tmp_path: Path) -> None:
         (("dataflow.activations_in", "memory"), "component 'memory'"),
         (("dataflow.tiling", "ceil"), "unknown key 'tiling'"),
         (("dataflow.name", "row_stationary"), "component"),
+        (("dataflow.array_waits_for", "broadcast_tree"), "expected a list"),
         (("parameters.lanes", 0), "lanes"),
     ],
 )
@@ -85,6 +86,17 @@ def test_mistakes_of_an_architecture(setting: tuple[str, object], told: str) -> 
     with pytest.raises(SpecError) as caught:
         load_architecture("cnvlutin", [setting])  # type: ignore[list-item]
     assert told in str(caught.value)
+
+
+def test_an_array_waits_for_networks_with_a_rate(tmp_path: Path) -> None:
+    path = tmp_path / "machine.yaml"
+    text = "extends: dadiannao\ndataflow: {array_waits_for: [NETWORK]}\n"
+    path.write_text(text.replace("NETWORK", "weight_memory"), encoding="utf-8")
+    with pytest.raises(SpecError, match="broadcast_tree"):
+        load_architecture(path)
+    path.write_text(text.replace("NETWORK", "broadcast_tree"), encoding="utf-8")
+    with pytest.raises(SpecError, match="events_per_cycle"):
+        load_architecture(path)
 
 
 def test_a_bound_needs_its_size(tmp_path: Path) -> None:

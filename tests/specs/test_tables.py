@@ -22,15 +22,17 @@ from timeloop_py.specs.tables import (
     scaling_factor,
 )
 
-ENERGY_TABLES = ("literature_16nm", "horowitz_45nm", "eyeriss_65nm")
+ENERGY_TABLES = ("literature_16nm", "horowitz_45nm", "eyeriss_65nm", "diannao_65nm")
 LITERATURE = load_energy_table("literature_16nm")
 HOROWITZ = load_energy_table("horowitz_45nm")
 EYERISS = load_energy_table("eyeriss_65nm")
+TABLES = {name: load_energy_table(name) for name in ENERGY_TABLES}
 AREA = load_area_table("area_tsmc16")
 
-#: one component of every class, as SCNN (ISCA 2017, Tables II and III) has it
+#: one component of every class, as SCNN (ISCA 2017, Tables II and III) or another machine has it
 SCNN: dict[str, dict[str, float]] = {
     "sram": {"capacity_bytes": 10240, "width_bits": 80},
+    "edram": {"capacity_bytes": 2097152, "width_bits": 4096, "banks": 4},
     "latch_array": {"capacity_bytes": 6144, "width_bits": 24, "banks": 32},
     "register": {"width_bits": 16},
     "multiplier": {"width_bits": 16},
@@ -83,7 +85,8 @@ def test_area_entries_have_sources() -> None:
 # --- the scaling rule -------------------------------------------------------------------------------------------------
 
 #: (16 / node) * (0.8 / V)^2, by hand
-GATES_TO_16NM = {(45, 0.9): 0.280933, (45, 1.0): 0.227556, (40, 0.9): 0.316049, (65, 1.0): 0.157538}
+GATES_TO_16NM = {(45, 0.9): 0.280933, (45, 1.0): 0.227556, (40, 0.9): 0.316049, (65, 1.0): 0.157538,
+                (28, 0.9): 0.451499}  # fmt: skip
 
 
 def test_values_are_published_ones_times_one_factor() -> None:
@@ -101,6 +104,12 @@ def test_values_are_published_ones_times_one_factor() -> None:
             factor = 1.0
         assert entry.law.value == pytest.approx(published.value_pj * factor, rel=5e-3), event
     assert scaled >= 9
+
+
+def test_edram_is_2_85_times_denser_than_sram_at_28_nm() -> None:
+    """10 MB of SRAM take 20.73 mm2 there (DaDianNao, MICRO 2014, section V-A)."""
+    at_16_nm = AREA.area_mm2("edram", {"capacity_bytes": 10 * 2**20, "width_bits": 1})
+    assert at_16_nm * (28 / 16) ** 2 == pytest.approx(20.73 / 2.85, rel=1e-3)
 
 
 def test_scaling_factor() -> None:
@@ -190,7 +199,7 @@ SIZES = st.floats(1, 1e7)
 
 @given(st.sampled_from(ENERGY_TABLES), st.sampled_from(EVENTS), st.floats(1.01, 100), st.data())
 def test_energy_never_falls_with_size_or_width(name: str, event: str, factor: float, data: st.DataObject) -> None:
-    table = {"literature_16nm": LITERATURE, "horowitz_45nm": HOROWITZ, "eyeriss_65nm": EYERISS}[name]
+    table = TABLES[name]
     component_class, action = event.split(".")
     if event not in table.entries:
         return

@@ -66,11 +66,14 @@ def _layer_result(
     tables: Mapping[str, EnergyTable],
 ) -> LayerResult:
     architecture, layer = unit.architecture, unit.layer
+    flow = architecture.require_array()
     inside = products_inside(layer)
-    time = array_time(architecture, nest, densities, zeros_of(architecture.require_array()), inside)
+    time = array_time(architecture, nest, densities, zeros_of(flow), inside)
     accesses = ArrayAccesses(architecture, layer, nest, time, densities, moved)
     events = list(accesses.events())
-    resources = {"multipliers": time.cycles, **_resource_cycles(architecture, events)}
+    resources = _resource_cycles(architecture, events)
+    waits = sum((resources.pop(network) for network in flow.array_waits_for), np.zeros(1))
+    resources = {"multipliers": time.cycles + waits, **resources}
     stacked = np.stack([np.broadcast_to(value, time.cycles.shape) for value in resources.values()])
     table = tables[architecture.energy_table or ""]
     return LayerResult(

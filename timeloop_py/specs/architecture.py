@@ -257,7 +257,10 @@ def _needed_components(architecture: Architecture) -> tuple[str, ...]:
 
 
 def _check_limits(architecture: Architecture, flow: ArrayDataflow, section: Section) -> None:
-    """Every size and limit that the bounds of an array's dataflow name is there."""
+    """Every size and limit that the bounds of an array's dataflow name is there, and the rate of what it waits for."""
+    for name in flow.array_waits_for:
+        if name in architecture.components and architecture.components[name].events_per_cycle is None:
+            raise section.error(f"the array waits for {name!r}: give it events_per_cycle", "components")
     for loop in flow.template.loops:
         for name in loop.bound.names:
             component = architecture.components.get(name)

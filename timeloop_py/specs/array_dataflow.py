@@ -134,6 +134,8 @@ class ArrayDataflow:
     weights_in: str | None = None
     #: what carries the words that a component sends down: by component, (holder, tensor) pairs
     networks: Mapping[str, tuple[tuple[str, str], ...]] = field(default_factory=dict)
+    #: networks that fill the array before it multiplies: their time is added to the multipliers', not hidden behind it
+    array_waits_for: tuple[str, ...] = ()
     #: memories of pointers, two of which are read for every fiber of an operand
     pointers: Mapping[str, str] = field(default_factory=dict)
     #: units that match a vector of an operand's non-zeros with its partners, once for every vector
@@ -227,6 +229,7 @@ def load_array_section(section: Section, template: ArrayTemplate) -> ArrayDatafl
         activations_in=section.text("activations_in", None),
         weights_in=section.text("weights_in", None),
         networks=_networks(section),
+        array_waits_for=_waited_for(section),
         pointers=_operands(section, "pointers"),
         matched=_operands(section, "matched"),
     )
@@ -261,6 +264,12 @@ def _networks(section: Section) -> dict[str, tuple[tuple[str, str], ...]]:
             pairs.append((entries[0].text(), entries[1].choice(TENSORS)))
         found[name] = tuple(pairs)
     return found
+
+
+def _waited_for(section: Section) -> tuple[str, ...]:
+    """Names out of the networks of the same section."""
+    networks = tuple(section.section("networks", None) or ())
+    return tuple(entry.choice(networks) for entry in section.items("array_waits_for", ()))
 
 
 def _operands(section: Section, key: str) -> dict[str, str]:

@@ -40,6 +40,7 @@ class ComponentClass:
 COMPONENT_CLASSES: Mapping[str, ComponentClass] = {
     # `sets`: copies of which an access touches one (2: double buffering); `capacity_bytes` counts all of them
     "sram": ComponentClass(("read", "write"), ("capacity_bytes", "width_bits"), {"banks": 1.0, "sets": 1.0}),
+    "edram": ComponentClass(("read", "write"), ("capacity_bytes", "width_bits"), {"banks": 1.0, "sets": 1.0}),
     "latch_array": ComponentClass(("read", "write"), ("capacity_bytes", "width_bits"), {"banks": 1.0, "sets": 1.0}),
     "register": ComponentClass(("read", "write"), ("width_bits",)),
     "multiplier": ComponentClass(("multiply", "gated"), ("width_bits",)),

@@ -37,6 +37,8 @@ LAYERS = {
     "ntwd": Layer("NT-Wd", K=8791, C=600, weight_density=0.11),
     "ntlstm": Layer("NT-LSTM", K=2400, C=1201, weight_density=0.10),
 }
+#: The fully connected layers of AlexNet.
+ALEXNET = ("alex6", "alex7", "alex8")
 
 
 @cache
@@ -81,12 +83,48 @@ def _shallow_queue() -> Measured:
     return Measured(sum(shares) / len(shares), f"from {min(shares):.2f} to {max(shares):.2f}")
 
 
-def _over_dadiannao() -> Measured:
-    fc7 = LAYERS["alex7"]
-    large = replace(load_architecture("eie", [("parameters.pes", 256)]), clock_ghz=1.2)
-    theirs = architecture("dadiannao")
-    ours_s = evaluate(large, fc7).cycles / large.clock_ghz
-    return Measured(evaluate(theirs, fc7).to_frame()["compute_cycles"].iloc[0] / theirs.clock_ghz / ours_s)
+def _frames() -> Measured:
+    """Fully connected layers of AlexNet one after the other."""
+    return Measured(1e6 / sum(_time_us(layer) for layer in ALEXNET))
+
+
+def _uncompressed_rate() -> Measured:
+    """Operations of the uncompressed fully connected layers of AlexNet over the time that they take."""
+    return Measured(sum(2 * LAYERS[layer].macs for layer in ALEXNET) / sum(map(_time_us, ALEXNET)) * 1e-6)
+
+
+def _spared(fill: Callable[[Layer], Layer]) -> Measured:
+    """Cycles of AlexNet's layers with an operand made dense over those without its zeros."""
+    filled = sum(evaluate(_queued(8), fill(LAYERS[layer])).cycles for layer in ALEXNET)
+    return Measured(filled / sum(_run(layer).cycles for layer in ALEXNET))
+
+
+@cache
+def _large() -> Architecture:
+    """The 256 PEs at 28 nm and 1.2 GHz of Table V."""
+    return replace(load_architecture("eie", [("parameters.pes", 256)]), clock_ghz=1.2)
+
+
+@cache
+def _against_dadiannao() -> tuple[Evaluation, Evaluation]:
+    return evaluate(_large(), LAYERS["alex7"]), evaluate(architecture("dadiannao"), LAYERS["alex7"])
+
+
+def _over_dadiannao() -> float:
+    """Throughput on AlexNet fc7 over DaDianNao's, which has the weights in its eDRAM."""
+    ours, theirs = _against_dadiannao()
+    their_cycles = float(theirs.to_frame()["compute_cycles"].iloc[0])
+    return their_cycles / architecture("dadiannao").clock_ghz / (ours.cycles / _large().clock_ghz)
+
+
+def _energy_efficiency() -> Measured:
+    ours, theirs = _against_dadiannao()
+    return Measured(on_chip_energy_pj(theirs) / on_chip_energy_pj(ours))
+
+
+def _area_efficiency() -> Measured:
+    ours, theirs = _against_dadiannao()
+    return Measured(_over_dadiannao() * theirs.area_mm2 / ours.area_mm2)
 
 
 def _power() -> Measured:
@@ -105,7 +143,13 @@ MEASURES: dict[str, Callable[[], Measured]] = {
     "theory": _theory,
     **{layer: partial(_actual, layer) for layer in LAYERS},
     "queue1": _shallow_queue,
-    "dadiannao": _over_dadiannao,
+    "frames": _frames,
+    "uncompressed": _uncompressed_rate,
+    "weights": lambda: _spared(lambda layer: replace(layer, weight_density=1.0)),
+    "activations": lambda: _spared(lambda layer: replace(layer, activation_density=1.0)),
+    "dadiannao": lambda: Measured(_over_dadiannao()),
+    "dadiannao-energy": _energy_efficiency,
+    "dadiannao-area": _area_efficiency,
     "power": _power,
     "area": _area,
 }

@@ -1,11 +1,15 @@
-"""Eyeriss (Chen et al., JSSC 52(1), 2017): row stationary on the chip's own networks."""
+"""Eyeriss (Chen et al., JSSC 52(1), 2017): row stationary on the chip's own networks.
+
+AlexNet runs on the mapping that ours is a search for; VGG-16 on the mapping that the chip's own counters tell
+(:data:`VGG_MAPPING`).
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
 from functools import cache, partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from timeloop_py.claims.ledger import Measured
 from timeloop_py.claims.related.related_system import (
@@ -19,116 +23,231 @@ from timeloop_py.claims.related.related_system import (
     scaled_area,
 )
 from timeloop_py.claims.systems import System
+from timeloop_py.model.area import component_areas_mm2
 from timeloop_py.model.evaluate import Evaluation, evaluate
 from timeloop_py.nest.array_nest import array_nest
+from timeloop_py.specs.architecture import Architecture, load_architecture
 from timeloop_py.specs.layer import Layer
+from timeloop_py.specs.tables import load_area_table
 
 if TYPE_CHECKING:
     import pandas as pd
 
-#: Table V: zeros in the inputs of AlexNet's layers; what the last one stores is taken to be as sparse as its input.
-ZEROS = {"conv1": 0.0001, "conv2": 0.387, "conv3": 0.725, "conv4": 0.793, "conv5": 0.776}
+#: Tables V and VI: zeros in the inputs of the layers; what the last one stores is taken to be as sparse as its input.
+ALEXNET_ZEROS = {"conv1": 0.0001, "conv2": 0.387, "conv3": 0.725, "conv4": 0.793, "conv5": 0.776}
+VGG_ZEROS = {
+    "conv1_1": 0.016, "conv1_2": 0.477, "conv2_1": 0.248, "conv2_2": 0.387, "conv3_1": 0.397, "conv3_2": 0.581,
+    "conv3_3": 0.587, "conv4_1": 0.643, "conv4_2": 0.747, "conv4_3": 0.854, "conv5_1": 0.794, "conv5_2": 0.874,
+    "conv5_3": 0.885,
+}  # fmt: skip
 ALEXNET_BATCH, VGG_BATCH = 4, 3
 
+#: Parameters of ``row_stationary_given``, which are 1 unless stated.
+MAPPING_PARAMETERS = ("e", "segments", "r", "t", "sets_x", "p", "q", "n", "columns", "filter_passes")
+#: The chip's mapping of VGG-16 by group of layers. The paper prints AlexNet's only; this one is read off Table VI: the
+#: active PEs give e, the global buffer's accesses the channels of a pass (q r), their DRAM accesses the filters whose
+#: sums are held (m = p t), and 100 KB hold no more. A row of 224 is taken in two halves. Latencies did not enter.
+VGG_MAPPING: dict[str, dict[str, int]] = {
+    "conv1": {"e": 13, "t": 4, "p": 8, "columns": 2},
+    "conv2": {"e": 13, "t": 4, "p": 8},
+    "conv3": {"e": 13, "t": 4, "p": 16, "q": 2},
+    "conv4": {"e": 14, "segments": 2, "t": 2, "p": 16, "q": 4},
+    "conv5": {"e": 14, "r": 2, "t": 2, "p": 16, "q": 4, "n": 3},
+}
+#: What that mapping was read off.
+FITTED = frozenset(f"vgg-{name}" for name in ("active", "buffer", "buffer-layers", "dram", "dram-layers", "dram-mac"))
+#: Bits that cross the 64-bit link to DRAM in a second, at 60 MHz (section III-A and Table V).
+LINK_BITS_PER_S = 64 * 60e6
 
-@cache
-def _alexnet() -> tuple[Layer, ...]:
-    zeros = [*ZEROS.values(), ZEROS["conv5"]]
+DRAM = ("dram",)
+BUFFER = ("global_buffer", "filter_fifo")
+SPADS = ("weight_spad", "input_spad", "psum_spad")
+
+
+class Case(NamedTuple):
+    """A layer and how it is mapped: ``searched``, or the group of layers of :data:`VGG_MAPPING`."""
+
+    mapping: str
+    layer: Layer
+
+
+Cases = Callable[[], tuple[Case, ...]]
+
+
+def _with_zeros(name: str, batch: int, zeros: dict[str, float]) -> tuple[Layer, ...]:
+    """Dense weights, the zeros of the paper's images, and outputs written as they are (not pooled)."""
+    shares = [*zeros.values(), list(zeros.values())[-1]]
     return tuple(
         replace(
             layer,
-            N=ALEXNET_BATCH,
+            N=batch,
             weight_density=1.0,
-            activation_density=1 - zeros[index],
-            output_density=1 - zeros[index + 1],
-            followed_by=(),  # the chip writes outputs as they are
+            activation_density=1 - shares[index],
+            output_density=1 - shares[index + 1],
+            followed_by=(),
         )
-        for index, layer in enumerate(network("alexnet").layers)
+        for index, layer in enumerate(network(name).layers)
     )
 
 
 @cache
-def _vgg() -> tuple[Layer, ...]:
-    return tuple(replace(layer, N=VGG_BATCH, weight_density=1.0, followed_by=()) for layer in network("vgg16").layers)
+def _alexnet() -> tuple[Case, ...]:
+    return tuple(Case("searched", layer) for layer in _with_zeros("alexnet", ALEXNET_BATCH, ALEXNET_ZEROS))
 
 
 @cache
-def _run(layer: Layer) -> Evaluation:
-    return evaluate(architecture("eyeriss"), layer)
+def _vgg() -> tuple[Case, ...]:
+    layers = _with_zeros("vgg16", VGG_BATCH, VGG_ZEROS)
+    return tuple(Case(layer.name.partition("_")[0], layer) for layer in layers)
 
 
-def _latency_ms(layer: Layer) -> float:
-    return _run(layer).cycles / (architecture("eyeriss").clock_ghz * 1e6)
+@cache
+def _design(mapping: str) -> Architecture:
+    if mapping == "searched":
+        return architecture("eyeriss")
+    bounds = dict.fromkeys(MAPPING_PARAMETERS, 1) | VGG_MAPPING[mapping]
+    settings = [(f"parameters.{name}", bound) for name, bound in bounds.items()]
+    return load_architecture("eyeriss", [("dataflow.name", "row_stationary_given"), *settings])
 
 
-#: The global buffer: inputs and sums, and the part that takes filters.
-BUFFER = ("global_buffer", "filter_fifo")
-DRAM = ("dram",)
+@cache
+def _run(case: Case) -> Evaluation:
+    return evaluate(_design(case.mapping), case.layer)
 
 
-def _moved_mb(layer: Layer, components: tuple[str, ...]) -> float:
-    """Megabytes of all accesses of components."""
-    accesses, moved = _run(layer).accesses, 0.0
+def _processing_ms(case: Case) -> float:
+    return _run(case).cycles / (_design(case.mapping).clock_ghz * 1e6)
+
+
+def _transfer_ms(case: Case) -> float:
+    """What activations take on the link to DRAM; "the chip does not perform processing" meanwhile (section VI-A)."""
+    accesses = _run(case).accesses
+    moved = (accesses["level"] == "dram") & (accesses["tensor"] != "Weights")
+    return float(accesses.loc[moved, "count"].sum()) / LINK_BITS_PER_S * 1e3
+
+
+def _total_ms(case: Case) -> float:
+    return _processing_ms(case) + _transfer_ms(case)
+
+
+def _moved_mb(case: Case, components: tuple[str, ...]) -> float:
+    accesses, moved = _run(case).accesses, 0.0
     for component in components:
         width = architecture("eyeriss").components[component].attributes["width_bits"]
         moved += float(accesses.loc[accesses["level"] == component, "count"].sum()) * width / 8e6
     return moved
 
 
-def _layer(name: str) -> Measured:
-    layer = next(one for one in _alexnet() if one.name == name)
-    binding = next(iter(_run(layer).binding.values()))
-    return Measured(_latency_ms(layer), f"limited by {binding}; filling the array at the start of a pass is left out")
+def _active_pes(case: Case) -> float:
+    return float(array_nest(_design(case.mapping), case.layer).used_lanes)
 
 
-def _active() -> Measured:
-    used = tuple(float(array_nest(architecture("eyeriss"), layer).used_lanes) for layer in _alexnet())
-    return Measured(used, "conv2: 27 rows on 2 x 14 columns")
+def _binding(case: Case) -> str:
+    return str(next(iter(_run(case).binding.values())))
 
 
-def _sum(layers: Callable[[], tuple[Layer, ...]], measure: Callable[[Layer], float]) -> float:
-    return sum(measure(layer) for layer in layers())
+def _power_w(case: Case) -> float:
+    """On-chip energy at 65 nm over time."""
+    design = _design(case.mapping)
+    energy = at_process(on_chip_energy_pj(_run(case)), design, 65, 1.0)
+    return power_w(energy, _run(case).cycles, design.clock_ghz)
 
 
-def _moved(components: tuple[str, ...]) -> Measured:
-    return Measured(_sum(_alexnet, lambda layer: _moved_mb(layer, components)))
+# -- measures of one layer, of all, and of their sum ------------------------------------------------------------------
 
 
-def _moved_by_layer(components: tuple[str, ...]) -> Measured:
-    return Measured(tuple(_moved_mb(layer, components) for layer in _alexnet()))
+def _one(cases: Cases, name: str) -> Measured:
+    case = next(one for one in cases() if one.layer.name == name)
+    return Measured(_processing_ms(case), f"limited by {_binding(case)}")
 
 
-def _per_mac() -> Measured:
-    words = _sum(_alexnet, lambda layer: _moved_mb(layer, DRAM)) * 1e6 / 2
-    return Measured(words / _sum(_alexnet, lambda layer: float(layer.macs)))
+def _each(cases: Cases, measure: Callable[[Case], float]) -> Measured:
+    return Measured(tuple(measure(case) for case in cases()))
 
 
-def _frames() -> Measured:
-    seconds = _sum(_vgg, _latency_ms) / 1e3
-    return Measured(VGG_BATCH / seconds, "without filling the array at the start of each of many passes")
+def _sum(cases: Cases, measure: Callable[[Case], float]) -> float:
+    return sum(measure(case) for case in cases())
 
 
-def _power() -> Measured:
+def _total(cases: Cases, measure: Callable[[Case], float]) -> Measured:
+    return Measured(_sum(cases, measure))
+
+
+def _frames(cases: Cases, batch: int) -> Measured:
+    processing, transfer = _sum(cases, _processing_ms), _sum(cases, _transfer_ms)
+    note = f"{processing:.1f} ms of processing and {transfer:.1f} ms of activations on the link"
+    return Measured(batch / (processing + transfer) * 1e3, note)
+
+
+def _per_mac(cases: Cases) -> Measured:
+    words = _sum(cases, lambda case: _moved_mb(case, DRAM)) * 1e6 / 2
+    return Measured(words / _sum(cases, lambda case: float(case.layer.macs)))
+
+
+def _mean_power(cases: Cases) -> Measured:
+    energy = _sum(cases, lambda case: _power_w(case) * _run(case).cycles)
+    return Measured(energy / _sum(cases, lambda case: _run(case).cycles))
+
+
+def _early_over_late() -> Measured:
+    early, late = (next(case for case in _vgg() if case.layer.name == name) for name in ("conv1_2", "conv4_2"))
+    return Measured(_run(early).cycles / _run(late).cycles)
+
+
+def _saved(name: str) -> float:
+    """Share of the activations' DRAM words that run-length coding saves in a layer."""
+    case = next(one for one in _alexnet() if one.layer.name == name)
+    dense = case._replace(layer=replace(case.layer, activation_density=1.0, output_density=1.0))
+    return 1 - _transfer_ms(case) / _transfer_ms(dense)
+
+
+@cache
+def _areas_mm2() -> dict[str, float]:
+    """Areas at 65 nm by component."""
     design = architecture("eyeriss")
-    energy = _sum(_alexnet, lambda layer: on_chip_energy_pj(_run(layer)))
-    cycles = _sum(_alexnet, lambda layer: _run(layer).cycles)
-    return Measured(power_w(at_process(energy, design, 65, 1.0), cycles, design.clock_ghz))
+    found = component_areas_mm2(design, load_area_table(design.area_table or ""))
+    return {name: scaled_area(area, 65) for name, area in found.items()}
+
+
+def _area(names: tuple[str, ...]) -> float:
+    return sum(_areas_mm2()[name] for name in names)
+
+
+def _area_share(names: tuple[str, ...]) -> Measured:
+    return Measured(_area(names) / sum(_areas_mm2().values()))
+
+
+def _measures_of(prefix: str, cases: Cases) -> dict[str, Callable[[], Measured]]:
+    """What Tables V and VI have of a network."""
+    dram, buffer = (partial(_moved_mb, components=parts) for parts in (DRAM, BUFFER))
+    return {
+        f"{prefix}active": partial(_each, cases, _active_pes),
+        f"{prefix}latency": partial(_total, cases, _processing_ms),
+        f"{prefix}total-layers": partial(_each, cases, _total_ms),
+        f"{prefix}dram": partial(_total, cases, dram),
+        f"{prefix}dram-layers": partial(_each, cases, dram),
+        f"{prefix}dram-mac": partial(_per_mac, cases),
+        f"{prefix}buffer": partial(_total, cases, buffer),
+        f"{prefix}buffer-layers": partial(_each, cases, buffer),
+        f"{prefix}power": partial(_mean_power, cases),
+        f"{prefix}power-layers": partial(_each, cases, _power_w),
+    }
 
 
 MEASURES: dict[str, Callable[[], Measured]] = {
     "peak": lambda: Measured(operations_per_second(architecture("eyeriss")) / 2e9),
-    "active": _active,
-    **{layer: partial(_layer, layer) for layer in ZEROS},
-    "latency": lambda: Measured(_sum(_alexnet, _latency_ms)),
-    "dram": partial(_moved, DRAM),
-    "dram-layers": partial(_moved_by_layer, DRAM),
-    "dram-mac": _per_mac,
-    "buffer": partial(_moved, BUFFER),
-    "buffer-layers": partial(_moved_by_layer, BUFFER),
-    "vgg-dram": lambda: Measured(_sum(_vgg, lambda layer: _moved_mb(layer, DRAM))),
-    "vgg-frames": _frames,
-    "power": _power,
-    "area": lambda: Measured(scaled_area(_run(_alexnet()[0]).area_mm2, 65)),
+    **_measures_of("", _alexnet),
+    **{layer: partial(_one, _alexnet, layer) for layer in ALEXNET_ZEROS},
+    "frames": partial(_frames, _alexnet, ALEXNET_BATCH),
+    "saved": lambda: Measured((_saved("conv1"), _saved("conv5"))),
+    **_measures_of("vgg-", _vgg),
+    **{f"vgg-{layer}": partial(_one, _vgg, layer) for layer in VGG_ZEROS},
+    "vgg-frames": partial(_frames, _vgg, VGG_BATCH),
+    "vgg-early": _early_over_late,
+    "area": lambda: Measured(sum(_areas_mm2().values())),
+    "area-spads": lambda: Measured(_area(SPADS) / _area(BUFFER)),
+    "area-storage": partial(_area_share, (*BUFFER, *SPADS)),
+    "area-alus": partial(_area_share, ("multiplier",)),
 }
 
 
@@ -137,18 +256,19 @@ def table() -> pd.DataFrame:
     import pandas as pd
 
     rows = []
-    for name, layers in (("alexnet", _alexnet()), ("vgg16", _vgg())):
-        for layer in layers:
+    for name, cases in (("alexnet", _alexnet()), ("vgg16", _vgg())):
+        for case in cases:
             rows.append(
                 {
                     "network": name,
-                    "layer": layer.name,
-                    "batch": layer.N,
-                    "processing_ms": _latency_ms(layer),
-                    "used_pes": array_nest(architecture("eyeriss"), layer).used_lanes,
-                    "dram_mb": _moved_mb(layer, DRAM),
-                    "global_buffer_mb": _moved_mb(layer, BUFFER),
-                    "binding": next(iter(_run(layer).binding.values())),
+                    "layer": case.layer.name,
+                    "batch": case.layer.N,
+                    "processing_ms": _processing_ms(case),
+                    "total_ms": _total_ms(case),
+                    "used_pes": _active_pes(case),
+                    "dram_mb": _moved_mb(case, DRAM),
+                    "global_buffer_mb": _moved_mb(case, BUFFER),
+                    "binding": _binding(case),
                 }
             )
     return pd.DataFrame(rows)
@@ -162,4 +282,5 @@ def load() -> System:
         MEASURES,
         table,
         ["architecture eyeriss", "network alexnet", "network vgg16"],
+        FITTED,
     )

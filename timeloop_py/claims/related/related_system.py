@@ -12,7 +12,7 @@ from timeloop_py.claims.ledger import DATA, Measured, load_ledger
 from timeloop_py.claims.systems import Exhibit, System
 from timeloop_py.model.evaluate import Evaluation, Point, evaluate
 from timeloop_py.specs.architecture import Architecture, load_architecture
-from timeloop_py.specs.library import find
+from timeloop_py.specs.library import Kind, find
 from timeloop_py.specs.network import Network, load_network
 from timeloop_py.specs.tables import load_energy_table, scaling_factor
 
@@ -21,27 +21,36 @@ if TYPE_CHECKING:
 
 Measures = Mapping[str, Callable[[], Measured]]
 
+_FOLDERS: Mapping[str, Kind] = {"architecture": "arch_specs", "network": "workloads", "table": "energy_tables"}
+
 architecture: Callable[[str], Architecture] = cache(load_architecture)
 network: Callable[[str], Network] = cache(load_network)
 
 
 def related_system(
-    name: str, title: str, measures: Measures, table: Callable[[], pd.DataFrame], specs: Sequence[str]
+    name: str,
+    title: str,
+    measures: Measures,
+    table: Callable[[], pd.DataFrame],
+    specs: Sequence[str],
+    fitted: frozenset[str] = frozenset(),
 ) -> System:
     """A system from its ledger, what measures each claim, and one table behind them (``layers``).
 
-    ``specs``: architectures (``architecture NAME``) and networks (``network NAME``) behind the numbers.
+    ``specs``: architectures (``architecture NAME``), networks and energy or area tables behind the numbers.
+    ``fitted``: claims that a setting of the runs was read off.
     """
     files = {"ledger": DATA / f"{name}.csv"}
     for entry in specs:
         kind, _, key = entry.partition(" ")
-        files[entry] = find("arch_specs" if kind == "architecture" else "workloads", key)
+        files[entry] = find(_FOLDERS[kind], key)
     claims = load_ledger(name)
     return System(
         name=name,
         title=title,
         claims=claims,
         measure=partial(_measure, measures),
+        fitted=fitted,
         exhibits={"layers": partial(_exhibit, f"{name}_layers", table)},
         prefixes={"layers": ""},
         specs={entry: hashlib.sha256(path.read_bytes()).hexdigest() for entry, path in files.items()},

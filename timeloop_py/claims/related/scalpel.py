@@ -7,7 +7,7 @@ smaller dense network.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from functools import cache, partial
 from typing import TYPE_CHECKING
@@ -26,10 +26,21 @@ if TYPE_CHECKING:
 PLATFORMS = ("microcontroller", "cpu", "gpu")
 #: Kinds of pruning with a kernel of their own.
 KERNELS = {"unstructured": "_csr", "groups": "_groups"}
-#: AlexNet after node pruning: nodes kept of each layer (the authors' repository, jiecaoyu/scalpel, README).
-KEPT_NODES = {
-    "conv1": 83, "conv2": 225, "conv3": 233, "conv4": 238, "conv5": 253, "fc6": 3001, "fc7": 3029, "fc8": 1000,
+#: Nodes kept of each layer by node pruning (the authors' repository, jiecaoyu/scalpel, README).
+KEPT_NODES: dict[str, dict[str, int]] = {
+    "lenet_300_100": {"ip1": 161, "ip2": 64, "ip3": 10},
+    "lenet5": {"conv1": 9, "conv2": 18, "ip1": 65, "ip2": 10},
+    "cifar10_full": {"conv1": 28, "conv2": 22, "conv3": 40, "ip1": 10},
+    "nin_cifar10": {
+        "conv1": 117, "cccp1": 81, "cccp2": 62, "conv2": 183, "cccp3": 123, "cccp4": 148, "conv3": 91, "cccp5": 54,
+        "cccp6": 10,
+    },
+    "alexnet:all": {
+        "conv1": 83, "conv2": 225, "conv3": 233, "conv4": 238, "conv5": 253, "fc6": 3001, "fc7": 3029, "fc8": 1000,
+    },
 }  # fmt: skip
+#: Those of them with published densities after pruning single weights.
+PRUNED = ("lenet_300_100", "lenet5", "alexnet:all")
 DENSITIES = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
 #: One layer of either kind stands for its like in the curves.
 PARTS = {"convolution": "conv3", "fully connected": "fc7"}
@@ -71,9 +82,44 @@ def _speedup(platform: str, kernel: str, net: str) -> float:
     return _run(platform, "", net).cycles / _run(platform, kernel, net).cycles
 
 
-def _node_speedup(platform: str) -> float:
-    pruned = prune_nodes(network("alexnet:all"), KEPT_NODES)
-    return _run(platform, "", "alexnet:all").cycles / evaluate(architecture(f"scalpel_{platform}"), pruned).cycles
+@cache
+def _node_speedup(platform: str, net: str) -> float:
+    pruned = prune_nodes(network(net), KEPT_NODES[net])
+    return _run(platform, "", net).cycles / evaluate(architecture(f"scalpel_{platform}"), pruned).cycles
+
+
+def _mean(values: Iterable[float]) -> float:
+    found = list(values)
+    return sum(found) / len(found)
+
+
+def _named(values: Mapping[str, float]) -> str:
+    return ", ".join(f"{net} {value:.2f}" for net, value in values.items())
+
+
+def _nodes() -> Measured:
+    speedup = _node_speedup("gpu", "alexnet:all")
+    return Measured(speedup > 1, f"{speedup:.2f}x")
+
+
+def _scalpel() -> Measured:
+    """Groups on the microcontroller and the CPU, at the densities of single weights; nodes on the GPU."""
+    groups = [_mean(_speedup(platform, "_groups", net) for net in PRUNED) for platform in ("microcontroller", "cpu")]
+    nodes = {net: _node_speedup("gpu", net) for net in KEPT_NODES}
+    return Measured((*groups, _mean(nodes.values())), f"GPU: {_named(nodes)}")
+
+
+def _size() -> Measured:
+    """What node pruning takes off the weights."""
+    taken = {
+        net: 1 - sum(layer.weights for layer in prune_nodes(network(net), kept).layers) / _weights(net)
+        for net, kept in KEPT_NODES.items()
+    }
+    return Measured(_mean(taken.values()), _named(taken))
+
+
+def _weights(net: str) -> int:
+    return sum(layer.weights for layer in network(net).layers)
 
 
 def _faster(platform: str, net: str) -> Measured:
@@ -103,9 +149,8 @@ def _index() -> Measured:
 
 
 def _unstructured() -> Measured:
-    nets = ("lenet5", "alexnet:all")
     return Measured(
-        tuple(sum(_speedup(platform, "_csr", net) for net in nets) / len(nets) for platform in PLATFORMS),
+        tuple(_mean(_speedup(platform, "_csr", net) for net in PRUNED) for platform in PLATFORMS),
         "AlexNet alone: " + ", ".join(f"{_speedup(platform, '_csr', 'alexnet:all'):.2f}" for platform in PLATFORMS),
     )
 
@@ -115,9 +160,10 @@ MEASURES: dict[str, Callable[[], Measured]] = {
     "cpu-convolutions": partial(_slower, "cpu", "alexnet"),
     "microcontroller": partial(_faster, "microcontroller", "alexnet:all"),
     "grouping": _grouping,
-    "nodes": lambda: Measured(_node_speedup("gpu") > 1, f"{_node_speedup('gpu'):.2f}x"),
+    "nodes": _nodes,
     "index": _index,
-    "nodes-speedup": lambda: Measured(_node_speedup("gpu")),
+    "size": _size,
+    "scalpel-speedup": _scalpel,
     "unstructured-speedup": _unstructured,
 }
 
@@ -175,6 +221,6 @@ def load() -> System:
         "Yu et al., Scalpel: Customizing DNN Pruning to the Underlying Hardware Parallelism, ISCA 2017",
         MEASURES,
         table,
-        [*names, "network alexnet", "network lenet5"],
+        [*names, *(f"network {net.partition(':')[0]}" for net in KEPT_NODES)],
     )
     return replace(system, exhibits={"layers": _curves})
