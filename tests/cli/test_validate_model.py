@@ -43,6 +43,12 @@ def test_csv_is_the_table_of_all_points() -> None:
     assert set(table["pe_grid"]) == {"2x2", "4x4"}
 
 
+def test_density_is_that_of_weights_and_activations_together() -> None:
+    machines = ("--pe-grid", "2x2", "--vectors", "4x4", "--seeds", "1", "--format", "csv")
+    table = pd.read_csv(io.StringIO(run(*SMALL, "--density", "0.2,0.6", *machines).stdout))
+    assert table[["weight_density", "activation_density"]].to_numpy().tolist() == [[0.2, 0.2], [0.6, 0.6]]
+
+
 def test_one_seed_has_no_interval_and_still_is_json() -> None:
     result = run(*SMALL, "--points", "1", "--seeds", "1", "--format", "json")
     assert json.loads(result.stdout)["points"][0]["ci95_cycles"] is None

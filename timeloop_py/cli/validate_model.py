@@ -116,11 +116,12 @@ def command(
     from timeloop_py.explore.validation_runs import Effort
     from timeloop_py.report.bundle import check_writable
 
+    weights, activations = _densities(density, weight_density, activation_density)
     levels = Levels(
         architectures=None if architecture is None else (architecture,),
         layers=_layers(networks, shape, layer),
-        weight_densities=_densities(density, weight_density, "--weight-density"),
-        activation_densities=_densities(density, activation_density, "--activation-density"),
+        weight_densities=weights,
+        activation_densities=activations,
         pe_grids=_pairs(pe_grid, "--pe-grid"),
         vectors=_pairs(vectors, "--vectors"),
     )
@@ -154,8 +155,7 @@ def _families(names: tuple[str, ...], described: bool, part: int) -> list[Family
     for name in wanted:
         if name != "all" and name not in known:
             raise SpecError(
-                f"no family {name!r}{nearest(name, tuple(known))}: expected all or one of {', '.join(known)}",
-                field="--family",
+                f"expected all or the name of a family, found {name!r}{nearest(name, tuple(known))}", field="--family"
             )
     chosen = known.values() if "all" in wanted else [known[name] for name in dict.fromkeys(wanted)]
     return [replace(family, points=-(-family.points // part)) for family in chosen]
@@ -171,13 +171,22 @@ def _layers(networks: tuple[str, ...], shape: str | None, layer: str | None) -> 
     return layers_of(chosen_networks(networks, shape, layer))
 
 
-def _densities(both: str | None, one: str | None, option: str) -> tuple[float, ...] | None:
+def _densities(
+    both: str | None, weight: str | None, activation: str | None
+) -> tuple[tuple[float, ...] | None, tuple[float | None, ...] | None]:
+    """Levels of weights and of activations (None: as the weights)."""
     from timeloop_py.explore.sweep import parse_densities
 
-    if both is not None and one is not None:
-        raise SpecError(f"gives both densities: leave {option} out", field="--density")
-    text = both or one
-    return None if text is None else tuple(parse_densities(text, "--density" if both else option))
+    if both is not None:
+        if weight is not None or activation is not None:
+            raise SpecError(
+                "gives both densities: leave --weight-density and --activation-density out", field="--density"
+            )
+        return tuple(parse_densities(both, "--density")), (None,)
+    return (
+        None if weight is None else tuple(parse_densities(weight, "--weight-density")),
+        None if activation is None else tuple(parse_densities(activation, "--activation-density")),
+    )
 
 
 def _pairs(text: str | None, option: str) -> tuple[Pair, ...] | None:

@@ -89,12 +89,12 @@ FAMILIES = (
 
 @dataclass(frozen=True)
 class Levels:
-    """Levels in place of the standard ones; None keeps those."""
+    """Levels in place of the standard ones; None keeps those. An activation density of None is that of the weights."""
 
     architectures: tuple[str, ...] | None = None
     layers: tuple[tuple[str, Layer], ...] | None = None
     weight_densities: tuple[float, ...] | None = None
-    activation_densities: tuple[float, ...] | None = None
+    activation_densities: tuple[float | None, ...] | None = None
     pe_grids: tuple[Pair, ...] | None = None
     vectors: tuple[Pair, ...] | None = None
 

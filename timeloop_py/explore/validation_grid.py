@@ -91,12 +91,15 @@ def _machine(name: str, grid: Pair, vectors: Pair, settings: Settings) -> Archit
 
 @dataclass(frozen=True)
 class Factors:
-    """Levels of everything that is varied; ``layers`` are pairs of a network's name and a layer."""
+    """Levels of everything that is varied.
+
+    ``layers`` are pairs of a network's name and a layer; an activation density of None is that of the weights.
+    """
 
     architectures: tuple[str, ...]
     layers: tuple[tuple[str, Layer], ...]
     weight_densities: tuple[float, ...]
-    activation_densities: tuple[float, ...]
+    activation_densities: tuple[float | None, ...]
     pe_grids: tuple[Pair, ...]
     vectors: tuple[Pair, ...]
     structures: tuple[Structure, ...] = (UNSTRUCTURED,)
@@ -138,11 +141,12 @@ class Factors:
         architecture, layer, weight, activation, grid, vectors, structure, settings = row
         network, chosen = self.layers[layer]
         form = self.structures[structure]
+        weights, activations = self.weight_densities[weight], self.activation_densities[activation]
         return ValidationPoint(
             family=family,
             architecture=self.architectures[architecture],
             network=network,
-            layer=form.applied_to(chosen, self.weight_densities[weight], self.activation_densities[activation]),
+            layer=form.applied_to(chosen, weights, weights if activations is None else activations),
             zeros=form.name,
             pe_grid=self.pe_grids[grid],
             vectors=self.vectors[vectors],
