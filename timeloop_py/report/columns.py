@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
 #: Unit suffixes of column names, longest first, as they are written for a reader.
 _UNITS = (
+    ("_pj_cycles2", "pJ cycles²"),
     ("_pj_cycles", "pJ cycles"),
     ("_words", "words"),
     ("_bytes", "B"),
@@ -21,7 +22,7 @@ _UNITS = (
     ("_pj", "pJ"),
     ("_ns", "ns"),
 )
-_ABBREVIATIONS = {"edp": "EDP", "macs": "MACs", "dram": "DRAM", "ram": "RAM", "pe": "PE", "pes": "PEs"}
+_ABBREVIATIONS = {"edp": "EDP", "ed2p": "ED²P", "macs": "MACs", "dram": "DRAM", "ram": "RAM", "pe": "PE", "pes": "PEs"}
 _ENERGY_PREFIXES = ((1e12, "J"), (1e9, "mJ"), (1e6, "µJ"), (1e3, "nJ"), (1.0, "pJ"))
 
 
