@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +22,7 @@ from timeloop_py.explore.cross_validation import (
 from timeloop_py.explore.validation_families import STRUCTURES
 from timeloop_py.explore.validation_grid import ValidationPoint
 from timeloop_py.explore.validation_runs import Effort
-from timeloop_py.model.planar import SLOTS as MODEL_SLOTS
+from timeloop_py.simulator.result import Slots
 from timeloop_py.specs.layer import Layer
 from timeloop_py.specs.network import load_network
 
@@ -36,7 +36,7 @@ def seeds(count: int) -> Effort:
 
 class TestComparison:
     def test_both_sides_name_the_same_causes(self) -> None:
-        assert set(MODEL_SLOTS) == {*SLOTS, "memory"}
+        assert {cause.name for cause in fields(Slots)} == set(SLOTS)
 
     def test_a_row_says_what_was_compared(self) -> None:
         seen: list[tuple[int, int]] = []

@@ -16,6 +16,7 @@ import numpy as np
 from timeloop_py.explore.validation_families import STANDARD
 from timeloop_py.explore.validation_grid import ValidationPoint
 from timeloop_py.explore.validation_runs import Effort, Run, executed, modelled, sliced
+from timeloop_py.model.planar import SLOTS as MODEL_SLOTS
 from timeloop_py.report.bundle import provenance, write_bundle
 from timeloop_py.report.validation_plots import errors_and_causes, errors_by_family
 from timeloop_py.specs.architecture import load_architecture
@@ -27,19 +28,8 @@ if TYPE_CHECKING:
 #: Called after every run of the simulator with (done, total).
 Progress = Callable[[int, int], None]
 
-#: Causes by which both sides account for a multiplier slot.
-SLOTS = (
-    "useful",
-    "out_of_range",
-    "zero_operands",
-    "placeholders",
-    "fragmentation",
-    "bank_stalls",
-    "overhead",
-    "drain",
-    "barrier",
-    "idle_pes",
-)
+#: Causes by which both sides account for a multiplier slot; the simulator has no components with a stated rate.
+SLOTS = tuple(cause for cause in MODEL_SLOTS if cause != "memory")
 _ERROR_LABEL = "Model over simulator [%]"
 
 
