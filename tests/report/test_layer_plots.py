@@ -109,6 +109,22 @@ def test_a_long_legend_takes_more_lines_and_stays_above_the_panels(layers: pd.Da
     assert legend.get_window_extent().y0 >= max(box.y1 for box in titles)
 
 
+@pytest.mark.parametrize("count", [12, 30])
+def test_many_variants_with_long_names_are_told_apart(layers: pd.DataFrame, count: int) -> None:
+    two = layers[(layers["network"] == "alexnet") & (layers["architecture"] == "scnn")].head(2)
+    name = "scnn[output_channel_group_max={},barrier=per_group]"
+    variants = [two.assign(architecture=name.format(n), cycles=two["cycles"] * (1 + n)) for n in range(count)]
+    figure = speedup_by_layer(pd.concat(variants))
+    assert overhang_in(figure) <= 0
+    (legend,) = figure.legends
+    assert [text.get_text() for text in legend.get_texts()][-1] == f"baseline: {name.format(0)}"
+    drawn = [container for ax in figure.axes[:1] for container in ax.containers]
+    looks = {(patch.get_facecolor(), patch.get_hatch()) for patch in (container[0] for container in drawn)}
+    assert len(looks) == count - 1
+    width_in = drawn[0][0].get_window_extent().width / figure.dpi
+    assert width_in >= 0.03
+
+
 def test_a_design_that_lacks_a_layer_has_no_bar_there(layers: pd.DataFrame) -> None:
     partial = layers[(layers["architecture"] != "oracle") | (layers["network"] != "vgg16")]
     figure = speedup_by_layer(partial, baseline="dcnn", labels=LABELS, group=module)

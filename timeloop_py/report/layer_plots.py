@@ -22,6 +22,11 @@ MAX_LAYERS_PER_ROW = 38
 _LAYER_IN = 0.42
 _PANEL_IN = 1.6
 _LEGEND_LINE_IN = 0.15
+_LEGEND_HANDLE_IN = 0.4
+#: What an axis label may be longer than its axis.
+_ROOM_FOR_LABEL_IN = 0.5
+#: A bar narrower than this cannot be told from its neighbour.
+_BAR_IN = 0.035
 
 
 @house_style()
@@ -167,7 +172,13 @@ def _draw_ratios(tables: Mapping[str, pd.DataFrame], designs: Designs, axis_labe
     names = [name for name in designs.names[1:] if name not in twins] or list(designs.names[1:])
     line = [designs.label(name) for name in designs.names if name not in names]
     reference = " and ".join(line) if len(line) <= 2 else f"{line[0]} and {len(line) - 1} others"
-    figure, drawn = layer_panels(tables, axis_label.format(reference), [designs.label(name) for name in names])
+    legend = [designs.label(name) for name in names]
+    reference_entry = None
+    if text_width_in(axis_label.format(reference)) > _PANEL_IN + _ROOM_FOR_LABEL_IN:
+        reference_entry = f"baseline: {reference}"
+        reference = "the baseline"
+        legend.append(reference_entry)
+    figure, drawn = layer_panels(tables, axis_label.format(reference), legend, bars=len(names))
     width = 0.8 / len(names)
     for ax, rows in drawn:
         for index, name in enumerate(names):
@@ -183,7 +194,7 @@ def _draw_ratios(tables: Mapping[str, pd.DataFrame], designs: Designs, axis_labe
                 linewidth=0.3,
                 label=designs.label(name),
             )
-        ax.axhline(1, color="black", linewidth=0.8, zorder=3)
+        ax.axhline(1, color="black", linewidth=0.8, zorder=3, label=reference_entry)
         if rows.index[-1] == ALL_LAYERS:
             ax.axvline(len(rows) - 1.5, color="#888888", linewidth=0.6)
     highest = max(ax.dataLim.y1 for ax, _ in drawn)
@@ -194,30 +205,34 @@ def _draw_ratios(tables: Mapping[str, pd.DataFrame], designs: Designs, axis_labe
 
 
 def layer_panels(
-    tables: Mapping[str, pd.DataFrame], axis_label: str, legend: Sequence[str]
+    tables: Mapping[str, pd.DataFrame], axis_label: str, legend: Sequence[str], bars: int = 1
 ) -> tuple[Figure, list[tuple[Axes, pd.DataFrame]]]:
     """Axes for tables with one row per layer, each with the rows to draw at 0, 1, 2 ... on its x axis.
 
-    A layer is equally wide everywhere; networks share a row where they fit and are cut into equal parts where they are
-    longer than one. Above the panels is room for a legend of these names.
+    A layer is equally wide everywhere, and has room for `bars` bars; networks share a row where they fit and are cut
+    into equal parts where they are longer than one. Above the panels is room for a legend of these names.
     """
+    most_in_row = max(1, min(MAX_LAYERS_PER_ROW, int(Margins().panel_width_in(1) * 0.8 / (bars * _BAR_IN))))
     rows: list[list[tuple[str, pd.DataFrame]]] = [[]]
     for network, table in tables.items():
-        count = math.ceil(len(table) / MAX_LAYERS_PER_ROW)
+        count = math.ceil(len(table) / most_in_row)
         size = math.ceil(len(table) / count)
         for part in range(count):
             piece = table.iloc[part * size : (part + 1) * size]
-            if rows[-1] and sum(len(other) for _, other in rows[-1]) + len(piece) > MAX_LAYERS_PER_ROW:
+            if rows[-1] and sum(len(other) for _, other in rows[-1]) + len(piece) > most_in_row:
                 rows.append([])
             rows[-1].append((network if part == 0 else f"{network}, continued", piece))
     names_in = max(text_width_in(str(name)) for table in tables.values() for name in table.index)
     margins = Margins(bottom=names_in + 0.12, down=names_in + 0.4, across=0.15)
     most = max(sum(len(piece) for _, piece in row) for row in rows)
     across = max(len(row) for row in rows) - 1
-    layer_in = min(_LAYER_IN, (margins.panel_width_in(1) - across * margins.across) / most)
+    layer_in = min(max(_LAYER_IN, bars * _BAR_IN / 0.8), (margins.panel_width_in(1) - across * margins.across) / most)
     widths = [[layer_in * len(piece) for _, piece in row] for row in rows]
     width = max(sum(row) for row in widths) + margins.left
-    margins = replace(margins, top=0.28 + _LEGEND_LINE_IN * math.ceil(len(legend) / _legend_columns(legend, width)))
+    right = max(margins.right, max(map(text_width_in, legend)) + _LEGEND_HANDLE_IN + 0.1 - width)
+    margins = replace(
+        margins, right=right, top=0.28 + _LEGEND_LINE_IN * math.ceil(len(legend) / _legend_columns(legend, width))
+    )
     figure, axes = panels(widths, _PANEL_IN, margins)
     drawn: list[tuple[Axes, pd.DataFrame]] = []
     for axes_row, row in zip(axes, rows, strict=True):
@@ -234,7 +249,7 @@ def layer_panels(
 
 def _legend_columns(names: Sequence[str], width_in: float) -> int:
     """How many entries of a legend fit side by side."""
-    return max(1, min(len(names), int(width_in / (max(map(text_width_in, names)) + 0.4))))
+    return max(1, min(len(names), int(width_in / (max(map(text_width_in, names)) + _LEGEND_HANDLE_IN))))
 
 
 def add_legend(figure: Figure, ax: Axes) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import io
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import fmean
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -83,6 +83,14 @@ _SERIES = (
     SeriesStyle("#d8d8c0", ">", (0, (8.0, 1.0, 2.0, 1.0)), "oooo"),
 )
 
+
+def _series_style(index: int) -> SeriesStyle:
+    """Style of the design at a place behind the baseline; a color that comes again has another marker and hatch."""
+    count = len(_SERIES) - 1
+    style, other = _SERIES[1 + index % count], _SERIES[1 + (index + index // count) % count]
+    return replace(style, marker=other.marker, dash=other.dash, hatch=other.hatch)
+
+
 #: Fills of stacked parts from the bottom up: dark to light, every other one hatched.
 _PARTS = (
     ("#1f2d3a", ""),
@@ -137,7 +145,7 @@ class Designs:
         if baseline not in present:
             raise ValueError(f"the baseline {baseline!r} is not among the designs {', '.join(present)}")
         order = list(dict.fromkeys((baseline, *labels, *present)))
-        styles = {name: _SERIES[1 + index % (len(_SERIES) - 1)] for index, name in enumerate(order[1:])}
+        styles = {name: _series_style(index) for index, name in enumerate(order[1:])}
         styles[baseline] = _SERIES[0]
         return cls(tuple(name for name in order if name in present), labels, styles)
 
