@@ -8,8 +8,11 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator
+from collections.abc import Mapping as MappingOf
+from dataclasses import dataclass
 from itertools import pairwise, permutations, product
 from math import ceil, prod
+from typing import Any
 
 import numpy as np
 
@@ -18,7 +21,7 @@ from timeloop_py.mapper.mapspace import Mapspace
 from timeloop_py.model.hierarchy_cost import hierarchy_cost
 from timeloop_py.model.network_hops import network_routes
 from timeloop_py.nest.checks import capacity_excesses, mapping_violations
-from timeloop_py.nest.traffic import count_traffic
+from timeloop_py.nest.traffic import Traffic, count_traffic
 from timeloop_py.specs.errors import SpecError
 from timeloop_py.specs.mapping import Loop, LoopKind, Mapping, Node, Store
 
@@ -29,60 +32,112 @@ class TooManyError(Exception):
     """The mapspace is larger than a test should enumerate."""
 
 
+Factors = dict[str, tuple[int, int]]  # along x and y of an array, by dimension
+Loops = tuple[tuple[str, int], ...]  # dimension and bound, outer to inner
+
+
+@dataclass(frozen=True)
+class Point:
+    """One mapping: what levels hold, groups of storage nodes, factors of every array, loops of every segment."""
+
+    keep: Keep
+    order: tuple[tuple[Store, ...], ...]
+    spatial: list[Factors]
+    segments: tuple[Loops, ...]
+
+
+def points(space: Mapspace) -> Iterator[Point]:
+    """Every mapping, whether it fits or not."""
+    for keep in keeps(space):
+        for spatial in spatial_choices(space, keep):
+            left = {
+                dim: ceil(size / prod(x * y for factors in spatial for one, (x, y) in factors.items() if one == dim))
+                for dim, size in space.problem.dims.items()
+            }
+            for order in node_orders(space, keep, spatial):
+                for segments in all_segments(left, len(order) + 1, space.imperfect):
+                    for ordered in product(*(list(permutations(segment)) for segment in segments)):
+                        if allowed_loops(space, keep, order, ordered):
+                            yield Point(keep, order, spatial, ordered)
+
+
+def all_mappings(space: Mapspace) -> Iterator[Mapping]:
+    """Every mapping, whether it fits or not; without those whose arrays are wider than their work."""
+    for point in points(space):
+        mapping = nest_of(point.keep, point.order, point.spatial, point.segments)
+        if not space.imperfect or not mapping_violations(space.problem, space.hierarchy, mapping):
+            yield mapping
+
+
 def all_costs(space: Mapspace, most: int) -> dict[str, np.ndarray]:
     """Energy and cycles of every mapping that fits, as arrays."""
-    shapes: dict[tuple[object, ...], list[Mapping]] = defaultdict(list)
-    for number, mapping in enumerate(all_mappings(space)):
+    shapes: dict[object, list[Point]] = defaultdict(list)
+    for number, point in enumerate(points(space)):
         if number >= most:
             raise TooManyError
-        shapes[shape_of(mapping)].append(mapping)
-    energies, cycles = [], []
-    for same in shapes.values():
-        cost = batch_cost(space, same)
-        energies.append(cost[0])
-        cycles.append(cost[1])
-    if not energies:
-        return {"energy_pj": np.zeros(0), "cycles": np.zeros(0)}
-    return {"energy_pj": np.concatenate(energies), "cycles": np.concatenate(cycles)}
+        shapes[shape_of(space, point)].append(point)
+    costs = [single_costs(space, same) if space.imperfect else batch_cost(space, same) for same in shapes.values()]
+    return {
+        "energy_pj": np.concatenate([energy for energy, _ in costs]) if costs else np.zeros(0),
+        "cycles": np.concatenate([cycles for _, cycles in costs]) if costs else np.zeros(0),
+    }
 
 
-def shape_of(mapping: Mapping) -> tuple[object, ...]:
-    return tuple(node if isinstance(node, Store) else (node.dim, node.kind) for node in mapping.nodes)
+def full_order(space: Mapspace, loops: Loops) -> tuple[str, ...]:
+    """All dimensions, in an order that has the loops in theirs."""
+    dims, used = list(space.problem.dims), [dim for dim, _ in loops]
+    if used == [dim for dim in dims if dim in used]:
+        return tuple(dims)
+    return (*used, *(dim for dim in dims if dim not in used))
 
 
-def batch_cost(space: Mapspace, same: list[Mapping]) -> tuple[np.ndarray, np.ndarray]:
-    """Costs of mappings of one shape that fit their buffers."""
-    if space.imperfect:
-        return single_costs(space, same)
-    nodes: list[Node] = []
-    for index, node in enumerate(same[0].nodes):
-        if isinstance(node, Store):
-            nodes.append(node)
-        else:
-            bounds = np.array([mapping.nodes[index].bound for mapping in same])  # type: ignore[union-attr]
-            nodes.append(Loop(node.dim, bounds, node.kind))  # type: ignore[arg-type]
-    mapping = Mapping(tuple(nodes))
+def shape_of(space: Mapspace, point: Point) -> object:
+    """Equal for mappings that differ in bounds alone, where loops of one iteration may stand anywhere."""
+    return tuple(point.keep.items()), point.order, tuple(full_order(space, loops) for loops in point.segments)
+
+
+def batch_cost(space: Mapspace, same: list[Point]) -> tuple[np.ndarray, np.ndarray]:
+    """Costs of mappings of one shape that fit their buffers: bounds are arrays."""
+    dims = list(space.problem.dims)
+    spatial = [
+        {dim: tuple(np.array([point.spatial[array][dim][axis] for point in same]) for axis in (0, 1)) for dim in dims}
+        for array in range(len(same[0].spatial))
+    ]
+    segments = []
+    for segment, loops in enumerate(same[0].segments):
+        bounds = [dict(point.segments[segment]) for point in same]
+        segments.append(
+            tuple((dim, np.array([bound.get(dim, 1) for bound in bounds])) for dim in full_order(space, loops))
+        )
+    mapping = nest_of(same[0].keep, same[0].order, spatial, tuple(segments))
     traffic = count_traffic(space.problem, mapping, space.options, perfect=True)
-    cost = hierarchy_cost(
-        traffic, space.hierarchy, space.options, network_routes(space.problem, space.hierarchy, mapping)
-    )
-    fits = np.ones(len(same), dtype=bool)
-    for level in space.hierarchy.levels:
-        rows = [row for row in traffic.rows if row.level == level.name]
-        if level.usable_words is not None and rows:
-            fits &= sum(row.tile_words for row in rows) <= level.usable_words
-        for row in rows:
-            own = level.usable_words_of(row.tensor)
-            if own is not None:
-                fits &= row.tile_words <= own
+    routes = network_routes(space.problem, space.hierarchy, mapping)
+    cost = hierarchy_cost(traffic, space.hierarchy, space.options, routes)
+    fits = np.broadcast_to(fitting(space, traffic), len(same))
     energy = np.broadcast_to(np.asarray(cost.energy_pj, dtype=float), fits.shape)
     cycles = np.broadcast_to(np.asarray(cost.cycles, dtype=float), fits.shape)
     return energy[fits], cycles[fits]
 
 
-def single_costs(space: Mapspace, mappings: list[Mapping]) -> tuple[np.ndarray, np.ndarray]:
+def fitting(space: Mapspace, traffic: Traffic) -> np.ndarray:
+    """True where all tiles fit their buffers."""
+    fits = np.ones(1, dtype=bool)
+    for level in space.hierarchy.levels:
+        rows = [row for row in traffic.rows if row.level == level.name]
+        if level.usable_words is not None and rows:
+            fits = fits & (sum(row.tile_words for row in rows) <= level.usable_words)
+        for row in rows:
+            own = level.usable_words_of(row.tensor)
+            if own is not None:
+                fits = fits & (row.tile_words <= own)
+    return fits
+
+
+def single_costs(space: Mapspace, same: list[Point]) -> tuple[np.ndarray, np.ndarray]:
+    """Costs of mappings that fit, one by one."""
     energies, cycles = [], []
-    for mapping in mappings:
+    for point in same:
+        mapping = nest_of(point.keep, point.order, point.spatial, point.segments)
         if mapping_violations(space.problem, space.hierarchy, mapping):
             continue
         traffic = count_traffic(space.problem, mapping, space.options)
@@ -93,21 +148,6 @@ def single_costs(space: Mapspace, mappings: list[Mapping]) -> tuple[np.ndarray, 
         energies.append(float(cost.energy_pj))
         cycles.append(float(cost.cycles))
     return np.array(energies), np.array(cycles)
-
-
-def all_mappings(space: Mapspace) -> Iterator[Mapping]:
-    for keep in keeps(space):
-        for spatial in spatial_choices(space, keep):
-            used = {(array, dim): x * y for array, dims in enumerate(spatial) for dim, (x, y) in dims.items()}
-            left = {
-                dim: ceil(size / prod(factor for (_, one), factor in used.items() if one == dim))
-                for dim, size in space.problem.dims.items()
-            }
-            for order in node_orders(space, keep, spatial):
-                for segments in all_segments(left, len(order) + 1, space.imperfect):
-                    for ordered in product(*(list(permutations(segment)) for segment in segments)):
-                        if allowed_loops(space, keep, order, ordered):
-                            yield assemble(space, keep, spatial, order, ordered)
 
 
 def keeps(space: Mapspace) -> Iterator[Keep]:
@@ -138,10 +178,7 @@ def factors(size: int, imperfect: bool) -> list[int]:
     return [factor for factor in range(1, size + 1) if imperfect or size % factor == 0]
 
 
-Spatial = list[dict[str, tuple[int, int]]]  # per array, outermost first: factors along x and y of a dimension
-
-
-def spatial_choices(space: Mapspace, keep: Keep) -> Iterator[Spatial]:
+def spatial_choices(space: Mapspace, keep: Keep) -> Iterator[list[Factors]]:
     names = [*keep, space.hierarchy.compute.name]
     position = {stage.name: index for index, stage in enumerate(space.hierarchy.stages)}
     dims = space.problem.dims
@@ -151,7 +188,12 @@ def spatial_choices(space: Mapspace, keep: Keep) -> Iterator[Spatial]:
         limits = space.constraints.spatial.get(outer, SpatialLimits())
         options = []
         pairs = [
-            [(x, y) for x in factors(size, space.imperfect) for y in factors(size, space.imperfect) if x * y <= size]
+            [
+                (x, y)
+                for x in factors(size, space.imperfect)
+                for y in factors(size, space.imperfect)
+                if (x - 1) * y < size
+            ]
             for size in dims.values()
         ]
         for chosen in product(*pairs):
@@ -163,7 +205,9 @@ def spatial_choices(space: Mapspace, keep: Keep) -> Iterator[Spatial]:
         per_array.append(options)
     for combined in product(*per_array):
         spread = {dim: prod(choice[dim][0] * choice[dim][1] for choice in combined) for dim in dims}
-        if any(size < spread[dim] or (size % spread[dim] and not space.imperfect) for dim, size in dims.items()):
+        if not space.imperfect and any(size % spread[dim] for dim, size in dims.items()):
+            continue
+        if any(not works(size, [choice[dim] for choice in combined]) for dim, size in dims.items()):
             continue
         if space.imperfect and any(
             sum(spread[dim] > 1 for dim in rank.dims) > 1 for tensor in space.problem.tensors for rank in tensor.ranks
@@ -174,7 +218,18 @@ def spatial_choices(space: Mapspace, keep: Keep) -> Iterator[Spatial]:
         yield list(combined)
 
 
-def within(limits: dict[str, Limits] | None, dim: str, factor: int) -> bool:
+def works(size: int, factors_of: list[tuple[int, int]]) -> bool:
+    """Whether every instance along a dimension has work where no loop over time stands among the arrays."""
+    inside = 1
+    for x, y in reversed(factors_of):
+        for factor in (y, x):
+            if factor > ceil(size / inside):
+                return False
+            inside *= factor
+    return True
+
+
+def within(limits: MappingOf[str, Limits] | None, dim: str, factor: int) -> bool:
     if limits is None:
         return True
     if dim not in limits:
@@ -182,7 +237,7 @@ def within(limits: dict[str, Limits] | None, dim: str, factor: int) -> bool:
     return limits[dim].allows(factor)
 
 
-def node_orders(space: Mapspace, keep: Keep, spatial: Spatial) -> Iterator[tuple[tuple[Store, ...], ...]]:
+def node_orders(space: Mapspace, keep: Keep, spatial: list[Factors]) -> Iterator[tuple[tuple[Store, ...], ...]]:
     """Groups of storage nodes below those of the outermost level, outer to inner; loops stand between the groups."""
     levels = list(keep)
     below = [tuple(Store(level, name) for name in keep[level]) for level in levels[1:]]
@@ -205,12 +260,12 @@ def node_orders(space: Mapspace, keep: Keep, spatial: Spatial) -> Iterator[tuple
             yield tuple((node,) for node in order)
 
 
-def all_segments(left: dict[str, int], count: int, imperfect: bool) -> Iterator[tuple[tuple[Loop, ...], ...]]:
+def all_segments(left: dict[str, int], count: int, imperfect: bool) -> Iterator[tuple[Loops, ...]]:
     """Temporal loops of all dimensions in ``count`` segments, outer to inner; loops of one iteration left out."""
     per_dim = [list(chains(size, count, imperfect)) for size in left.values()]
     for chosen in product(*per_dim):
         yield tuple(
-            tuple(Loop(dim, chain[segment]) for dim, chain in zip(left, chosen, strict=True) if chain[segment] > 1)
+            tuple((dim, chain[segment]) for dim, chain in zip(left, chosen, strict=True) if chain[segment] > 1)
             for segment in range(count)
         )
 
@@ -230,14 +285,14 @@ def chains(size: int, count: int, imperfect: bool) -> Iterator[tuple[int, ...]]:
 
 
 def allowed_loops(
-    space: Mapspace, keep: Keep, order: tuple[tuple[Store, ...], ...], segments: tuple[tuple[Loop, ...], ...]
+    space: Mapspace, keep: Keep, order: tuple[tuple[Store, ...], ...], segments: tuple[Loops, ...]
 ) -> bool:
     """Whether the loops of every level keep to its limits and its order."""
     constraints = space.constraints
     if not constraints.bind_loops:
         return True
     levels = list(keep)
-    belongs: dict[str, list[Loop]] = {level: [] for level in levels}
+    belongs: dict[str, list[tuple[str, int]]] = {level: [] for level in levels}
     above = 0
     for index, segment in enumerate(segments):
         if index:
@@ -245,23 +300,25 @@ def allowed_loops(
         belongs[levels[above]].extend(segment)
     for level, loops in belongs.items():
         for dim, limits in constraints.factors.get(level, {}).items():
-            if dim in space.problem.dims and not limits.allows(prod(loop.bound for loop in loops if loop.dim == dim)):
+            if dim in space.problem.dims and not limits.allows(prod(bound for one, bound in loops if one == dim)):
                 return False
         wanted = constraints.order.get(level, ())
-        places = [wanted.index(loop.dim) for loop in loops if loop.dim in wanted]
+        places = [wanted.index(dim) for dim, _ in loops if dim in wanted]
         if places != sorted(places):
             return False
     return True
 
 
-def assemble(
-    space: Mapspace,
+def nest_of(
     keep: Keep,
-    spatial: Spatial,
     order: tuple[tuple[Store, ...], ...],
-    segments: tuple[tuple[Loop, ...], ...],
+    spatial: list[dict[str, tuple[Any, ...]]],
+    segments: tuple[tuple[tuple[str, Any], ...], ...],
 ) -> Mapping:
-    """The nest: the loops over an array stand directly above the first storage node of a level further in."""
+    """The nest: the loops over an array stand directly above the first storage node of a level further in.
+
+    Bounds are numbers, or arrays for a batch of one shape.
+    """
     levels = list(keep)
     nodes: list[Node] = [Store(levels[0], name) for name in keep[levels[0]]]
     passed = 0
@@ -272,23 +329,39 @@ def assemble(
                     nodes.extend(spread_loops(spatial[passed]))
                     passed += 1
                 nodes.append(store)
-        nodes.extend(segment)
+        nodes.extend(Loop(dim, bound) for dim, bound in segment)
     nodes.extend(spread_loops(spatial[-1]))
     return Mapping(tuple(nodes))
 
 
-def spread_loops(factors_of: dict[str, tuple[int, int]]) -> list[Loop]:
-    return [
-        *(Loop(dim, x, LoopKind.SPATIAL_X) for dim, (x, _) in factors_of.items() if x > 1),
-        *(Loop(dim, y, LoopKind.SPATIAL_Y) for dim, (_, y) in factors_of.items() if y > 1),
+def spread_loops(factors_of: dict[str, tuple[Any, ...]]) -> list[Loop]:
+    bounds = [
+        *((dim, x, LoopKind.SPATIAL_X) for dim, (x, _) in factors_of.items()),
+        *((dim, y, LoopKind.SPATIAL_Y) for dim, (_, y) in factors_of.items()),
     ]
+    return [Loop(dim, bound, kind) for dim, bound, kind in bounds if np.any(bound > 1)]
 
 
 def optimum(costs: dict[str, np.ndarray], objective: str) -> float:
-    """The least value of a metric."""
+    """The least value of an objective's last measure among the mappings that are optimal in those before it."""
     energy, cycles = costs["energy_pj"], costs["cycles"]
-    metric = {"energy": energy, "cycles": cycles, "edp": energy * cycles, "ed2p": energy * cycles**2}[objective]
-    return float(metric.min())
+    least = np.inf
+    for part in objective.split(","):
+        value = measure(energy, cycles, part)
+        least = value.min()
+        best = value <= least * (1 + 1e-12)
+        energy, cycles = energy[best], cycles[best]
+    return float(least)
+
+
+def measure(energy: np.ndarray, cycles: np.ndarray, text: str) -> np.ndarray:
+    """A weighted sum of metrics."""
+    metrics = {"energy": energy, "cycles": cycles, "edp": energy * cycles, "ed2p": energy * cycles**2}
+    total = np.zeros(len(energy))
+    for term in text.split("+"):
+        weight, _, name = term.rpartition("*")
+        total += float(weight or 1) * metrics[name]
+    return total
 
 
 __all__ = ["SpecError", "TooManyError", "all_costs", "all_mappings", "optimum"]

@@ -79,6 +79,7 @@ def random_hierarchy(rng: random.Random, problem: Problem) -> Hierarchy:
             read_bandwidth=bandwidth(),
             write_bandwidth=bandwidth(),
             words_per_line=rng.choice([1, 1, 1, 1, 4]),
+            energy_per_hop_pj=rng.choice([0.0, 0.0, 0.0, 1.5]),
         )
     ]
     instances, columns = 1, 1
@@ -101,6 +102,7 @@ def random_hierarchy(rng: random.Random, problem: Problem) -> Hierarchy:
                 shared_bandwidth=bandwidth(),
                 multiple_buffering=rng.choice([1.0, 1.0, 1.0, 2.0]),
                 words_per_line=rng.choice([1, 1, 1, 1, 2]),
+                energy_per_hop_pj=rng.choice([0.0, 0.0, 0.0, 0.5]),
             )
         )
     x, y = rng.choice([(1, 1), (1, 1), (2, 1), (1, 2)])

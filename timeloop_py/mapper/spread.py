@@ -154,7 +154,8 @@ def _combined(
         left = []
         for size, columns, rows in zip(sizes, x, y, strict=True):
             factor = columns * rows
-            if (size % factor and not imperfect) or factor > size:
+            # Rows run inside columns: neither may be wider than what is left for it.
+            if (size % factor and not imperfect) or rows > size or columns > -(-size // rows):
                 break
             left.append(-(-size // factor))
         else:

@@ -90,6 +90,9 @@ def _tensor_routes(tensor: Tensor, hierarchy: Hierarchy, mapping: Mapping) -> li
             parent, copies = source, 1
         loops = [_spread(tensor, mapping, index) for index in use.loops]
         multicast, hops = _multicast_and_hops(tensor, loops, use.available.y)
+        lanes = product(loop.bound for loop in loops)
+        if not is_plain(lanes) and not is_symbolic(lanes):
+            hops = hops * (lanes > 1)  # a batch: where all loops have one iteration, the array is not used
         names = hierarchy.names[parent], hierarchy.names[use.outer]
         routes.append(Route(tensor.name, tensor.is_output, *names, copies, hops))
         copies = copies * multicast
