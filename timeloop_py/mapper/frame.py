@@ -13,6 +13,7 @@ from timeloop_py.mapper.mapspace import Retention
 from timeloop_py.mapper.objective import Goal
 from timeloop_py.mapper.outer import OuterBound, Rows
 from timeloop_py.mapper.prices import find_prices
+from timeloop_py.mapper.rank_words import WordTables
 from timeloop_py.mapper.relevance import relevance
 from timeloop_py.mapper.spread import Spread, sizes_of, spread_choices
 from timeloop_py.mapper.words import WordCounter, Words
@@ -45,7 +46,7 @@ class Frame:
         self.retention = retention
         self.space = retention.space
         self.spread = spread
-        self.counter = WordCounter(self.space, spread)
+        self.counter = WordCounter(self.space, spread) if self.space.imperfect else WordTables(self.space, spread)
         self.prices = find_prices(retention, spread, self.counter)
         self.dims = self.space.dims
         self.sizes = [sizes_of(self.space.problem.dims[dim], self.space.imperfect) for dim in self.dims]

@@ -239,8 +239,10 @@ class Tables:
                 part = part.rows(self._possible(part))
                 if not len(part.spread):
                     continue
-                labels, chains = self._labelled(case, part)
-                good = np.flatnonzero(self.frame.bound(labels, goal) <= ceiling * (1 + TIE))
+                for exact in (False, True):
+                    labels, chains = self._labelled(case, part, exact)
+                    good = np.flatnonzero(self.frame.bound(labels, goal) <= ceiling * (1 + TIE))
+                    part = part.rows(good)
                 if len(good):
                     yield labels.rows(good), chains[good]
 
@@ -406,8 +408,8 @@ class Tables:
 
     # -- labels ---------------------------------------------------------------------------------------
 
-    def _labelled(self, case: int, pairs: Pairs) -> tuple[Labels, Integers]:
-        """The labels of pairs, and their chains."""
+    def _labelled(self, case: int, pairs: Pairs, exact: bool) -> tuple[Labels, Integers]:
+        """The labels of pairs, and their chains; unless ``exact``, with some loops free (:meth:`_words`)."""
         frame, others, windows, spreads = self.frame, pairs.others, pairs.windows, pairs.spread
         chains = self.others.chains[others] * self.windows.chains[windows]
         inside = [np.searchsorted(sizes, chains[:, :, axis]) for axis, sizes in enumerate(frame.sizes)]
@@ -417,7 +419,7 @@ class Tables:
         for position, index in enumerate(self.order):
             number = frame.interface[index]
             words = self._words_of_pairs(case, position, others, windows)
-            if position == self.windowed:
+            if exact and position == self.windowed:
                 words = self._with_idle_loops(case, spreads, chains, words)
             labels = frame.charged(labels, index, words)
             status, rest = labels.status.copy(), labels.rest.copy()

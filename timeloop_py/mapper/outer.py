@@ -60,7 +60,7 @@ class OuterBound:
             crossing[int(np.argmax(idle[:, axis]))] if idle[:, axis].sum() == 1 else -1
             for axis in range(len(frame.dims))
         ]
-        self._between: dict[int, tuple[Integers, dict[tuple[int, int], Integers]]] = {}
+        self._between: dict[int, tuple[Integers, Integers, Integers]] = {}
         self._known = np.zeros(0, dtype=np.int64)
         self._extra: Numbers = np.zeros(0)
 
@@ -137,21 +137,19 @@ class OuterBound:
                 counts *= self._multiples(axis)[0][inside[:, axis], self.frame.full[spread, axis]]
         return counts
 
-    def _multiples(self, axis: int) -> tuple[Integers, dict[tuple[int, int], Integers]]:
-        """Sizes between two sizes of a dimension that the first divides and that divide the second: count, indices."""
-        if axis in self._between:
-            return self._between[axis]
-        sizes = self.frame.sizes[axis]
-        between = {
-            (low, high): np.array(
-                [one for one in range(len(sizes)) if sizes[one] % sizes[low] == 0 == sizes[high] % sizes[one]]
-            )
-            for low in range(len(sizes))
-            for high in range(len(sizes))
-        }
-        counts = np.array([[len(between[low, high]) for high in range(len(sizes))] for low in range(len(sizes))])
-        self._between[axis] = counts, between
-        return counts, between
+    def _multiples(self, axis: int) -> tuple[Integers, Integers, Integers]:
+        """Sizes between two sizes of a dimension that the first divides and that divide the second.
+
+        Their count and where they begin in the third array, (low, high) each.
+        """
+        if axis not in self._between:
+            sizes = self.frame.sizes[axis]
+            low, high, one = np.meshgrid(*[np.arange(len(sizes))] * 3, indexing="ij")
+            between = (sizes[one] % sizes[low] == 0) & (sizes[high] % sizes[one] == 0)
+            counts = between.sum(axis=2)
+            starts = np.concatenate(([0], np.cumsum(counts.ravel())[:-1])).reshape(counts.shape)
+            self._between[axis] = counts, starts, sizes[one[between]]
+        return self._between[axis]
 
     def _cheapest(self, inside: NDArray[np.int16], tiles: Integers, spread: Rows) -> Numbers:
         rows = np.arange(len(inside))
@@ -159,14 +157,12 @@ class OuterBound:
         for axis, node in enumerate(self.without):
             if node < 0:
                 continue
-            _, between = self._multiples(axis)
-            options = [
-                between[int(low), int(high)]
-                for low, high in zip(inside[rows, axis], self.frame.full[spread[rows], axis], strict=True)
-            ]
-            lengths = np.array([len(one) for one in options])
+            counts, starts, sizes = self._multiples(axis)
+            low, high = inside[rows, axis], self.frame.full[spread[rows], axis]
+            lengths = counts[low, high]
+            first = np.repeat(starts[low, high] - np.cumsum(lengths) + lengths, lengths)
             chosen = np.repeat(chosen, lengths, axis=0)
-            chosen[:, axis] = self.frame.sizes[axis][np.concatenate(options)]
+            chosen[:, axis] = sizes[first + np.arange(len(first))]
             rows = np.repeat(rows, lengths)
         known: dict[object, Numbers] = {}
         tile_words = {

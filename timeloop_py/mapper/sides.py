@@ -27,7 +27,8 @@ class Side:
     """Choices along some ``axes`` for the nodes of a stage in one ``order``, outermost first.
 
     ``chains`` (rows, nodes, dimensions): temporal iterations inside every node. ``choice``: number of the row's spatial
-    factors (:func:`spatial_choices`). ``spread``: the same factors, a row for every row.
+    factors (:func:`spatial_choices`). ``counter`` counts under these factors and the pins that the chains add, and
+    ``spread`` says which of its choices is the row's.
     """
 
     frame: Frame
@@ -35,7 +36,8 @@ class Side:
     axes: tuple[int, ...]
     chains: Integers
     choice: Rows
-    spread: Spread
+    counter: WordCounter
+    spread: Rows
 
     def __len__(self) -> int:
         return len(self.chains)
@@ -43,12 +45,14 @@ class Side:
     def rows(self, chosen: Rows) -> Side:
         """Some of the rows."""
         return Side(
-            self.frame, self.order, self.axes, self.chains[chosen], self.choice[chosen], self.spread.rows(chosen)
+            self.frame,
+            self.order,
+            self.axes,
+            self.chains[chosen],
+            self.choice[chosen],
+            self.counter,
+            self.spread[chosen],
         )
-
-    @cached_property
-    def counter(self) -> WordCounter:
-        return WordCounter(self.frame.space, self.spread)
 
     @property
     def stage(self) -> int:
@@ -56,7 +60,7 @@ class Side:
 
     def at(self, position: int) -> Place:
         """Where the node at ``position`` of the order stands."""
-        return Place(self.chains[:, position], np.arange(len(self)), self.stage)
+        return Place(self.chains[:, position], self.spread, self.stage)
 
     @cached_property
     def tile_words(self) -> list[Numbers]:
@@ -77,7 +81,7 @@ class Side:
     def outside(self, position: int, axes: Sequence[int] | None = None) -> Numbers:
         """Iterations outside a node over this side's dimensions, or some of them."""
         chosen = list(self.axes if axes is None else axes)
-        outside = self.spread.full[:, chosen] // self.chains[:, position][:, chosen]
+        outside = self.counter.spread.full[self.spread][:, chosen] // self.chains[:, position][:, chosen]
         return np.asarray(outside.prod(axis=1), dtype=np.float64)
 
     def whole(self, position: int) -> Words:
@@ -94,10 +98,8 @@ class Side:
         segments = [
             self.chains[:, above] // self.chains[:, above + 1] for above in range(position - 1, outermost - 1, -1)
         ]
-        keys = np.concatenate(
-            (self.chains[:, outermost : position + 1].reshape(len(self), -1), self.choice[:, None]), 1
-        )
-        _, distinct, inverse = np.unique(keys, axis=0, return_index=True, return_inverse=True)
+        own = self.chains[:, outermost : position + 1][:, :, list(self.axes)].reshape(len(self), -1)
+        _, distinct, inverse = np.unique(numbered([self.spread, *own.T]), return_index=True, return_inverse=True)
         some = self.rows(distinct)
         tile = some.chains[:, position]
         words = sweep(some.counter, node, tile, some.at(position), [segment[distinct] for segment in segments]).words
@@ -136,17 +138,37 @@ def make_side(
     choice_of = np.concatenate(numbers)
     chains = np.ones((len(choice_of), len(order), len(frame.dims)), dtype=np.int64)
     chains[:, :, list(axes)] = np.concatenate(parts)
-    factors = np.ones((len(choice_of), arrays, len(frame.dims)), dtype=np.int64)
-    pins = np.zeros_like(factors)
-    factors[:, :, list(axes)] = choices[choice_of, 0]
-    pins[:, :, list(axes)] = choices[choice_of, 1]
     own = len(frame.levels) - 2
-    pinned = frame.spread.pins[:, own].any(axis=0) & (factors[:, own] > 1)
-    pins[:, own] = np.where(pinned, chains[:, 0], pins[:, own])
+    pinned = [
+        axis
+        for place, axis in enumerate(axes)
+        if frame.spread.pins[:, own, axis].any() and (choices[:, 0, own, place] > 1).any()
+    ]
+    _, first, spread = np.unique(numbered([choice_of, *chains[:, 0, pinned].T]), return_index=True, return_inverse=True)
+    factors = np.ones((len(first), arrays, len(frame.dims)), dtype=np.int64)
+    pins = np.zeros_like(factors)
+    factors[:, :, list(axes)] = choices[choice_of[first], 0]
+    pins[:, :, list(axes)] = choices[choice_of[first], 1]
+    for axis in pinned:
+        pins[:, own, axis] = np.where(factors[:, own, axis] > 1, chains[first, 0, axis], pins[:, own, axis])
     sizes_here = np.ones(len(frame.dims), dtype=np.int64)
     sizes_here[list(axes)] = [frame.space.problem.dims[frame.dims[axis]] for axis in axes]
-    spread = Spread(factors, np.ones_like(factors), pins, sizes_here // factors.prod(axis=1))
-    return Side(frame, order, tuple(axes), chains, choice_of, spread)
+    counter = frame.counter.on(Spread(factors, np.ones_like(factors), pins, sizes_here // factors.prod(axis=1)))
+    return Side(frame, order, tuple(axes), chains, choice_of, counter, spread.ravel())
+
+
+def numbered(columns: Sequence[Integers]) -> Integers:
+    """One number per row, equal where all columns are."""
+    number = np.zeros(len(columns[0]), dtype=np.int64)
+    several = 1
+    for column in columns:
+        size = int(column.max(initial=0)) + 1
+        if several * size >= 1 << 62:
+            values, number = np.unique(number, return_inverse=True)
+            several = len(values)
+        number = number * size + column
+        several *= size
+    return number
 
 
 def divisor_chains(size: int, length: int) -> list[tuple[int, ...]]:

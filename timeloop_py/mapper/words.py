@@ -73,6 +73,10 @@ class WordCounter:
         self.dims = space.dims
         self._keep = space.options.halo_reuse == "one_tile"
 
+    def on(self, spread: Spread) -> WordCounter:
+        """The same counts under other choices of spatial factors."""
+        return WordCounter(self.space, spread)
+
     def tile_words(self, node: Node, place: Place) -> Numbers:
         """Words of the tile that ``node`` holds if it stands at ``place``."""
         return _row(tile_words(self._nest(self._tile(node, place.inside, place)), node.tensor, 0), place)
