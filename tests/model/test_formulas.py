@@ -325,7 +325,7 @@ def test_cycle_terms_are_those_of_the_engine(name: str, choices: list[tuple[str,
 
 
 def test_banks_enter_as_a_factor() -> None:
-    architecture = load_architecture("scnn")
+    architecture = load_architecture("scnn", [("dataflow.bank_contention", "unqueued")])
     batch, densities, values, classes = plane(architecture, TILED)
     time = compute_time(batch, densities)
     factor = 1 + float(time.stalls[0, 0] / time.slowest[0, 0])

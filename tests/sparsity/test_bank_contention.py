@@ -1,129 +1,146 @@
-"""Bank contention against all assignments, against queues run step by step, and the published claim."""
+"""Stalls of accumulator banks: against plain walks over every step, and against runs of the simulator."""
 
-import itertools
+from __future__ import annotations
+
+from dataclasses import replace
+from itertools import product
 
 import numpy as np
 import pytest
 
-from timeloop_py.sparsity.bank_contention import (
-    DEFAULT_QUEUE_DEPTH,
-    expected_fullest_bank,
-    expected_step_cycles,
-    slowdown,
-)
-from timeloop_py.tensors.density import Bernoulli, Fixed
-from timeloop_py.tensors.structured import NMStructured
+from timeloop_py.model.evaluate import evaluate
+from timeloop_py.simulator.api import simulate
+from timeloop_py.sparsity.bank_addresses import Line, Scatter
+from timeloop_py.sparsity.bank_contention import WALK_STEPS, RowOfSteps, step_cycles
+from timeloop_py.specs.architecture import load_architecture
+from timeloop_py.specs.layer import Layer
+from timeloop_py.tensors.density import Bernoulli
+from timeloop_py.tensors.structured import BlockStructured
+
+DENSE = RowOfSteps(Bernoulli(1.0), Bernoulli(1.0), blocks=1)
 
 
-@pytest.mark.parametrize(("products", "banks"), [(1, 4), (2, 2), (3, 2), (5, 3), (4, 6), (6, 4), (9, 2), (3, 1)])
-def test_fullest_bank_over_all_assignments(products, banks):
-    loads = [max(np.bincount(where)) for where in itertools.product(range(banks), repeat=products)]
-    assert expected_fullest_bank(products, banks) == pytest.approx(np.mean(loads), rel=1e-12)
+def scatter(
+    width: int, height: int, taps: int, channels: int, banks: int, lanes: tuple[int, int], padding: int = 0
+) -> Scatter:
+    """One PE whose tile is the plane: what its filter reaches beyond the outputs is dropped."""
+    columns, rows = width + 2 * padding - taps + 1, height + 2 * padding - taps + 1
+    shifts = (tuple(range(taps)),)
+    tile = Line((width,), (padding,), columns), Line((height,), (padding,), rows)
+    return Scatter((shifts, shifts), (tile,), channels, columns, rows, banks, *lanes)
 
 
-@pytest.mark.parametrize(("products", "banks"), [(16, 32), (64, 128), (256, 512), (100, 20)])
-def test_fullest_bank_over_sampled_assignments(products, banks):
-    rng = np.random.default_rng(0)
-    loads = [np.bincount(rng.integers(0, banks, products)).max() for _ in range(4000)]
-    tolerance = 5 * np.std(loads) / np.sqrt(len(loads))
-    assert expected_fullest_bank(products, banks) == pytest.approx(np.mean(loads), abs=tolerance)
+def cycles_of_every_step(given: Scatter, depth: int, blocks: int = 1, pause: int = 0) -> float:
+    """Mean cycles of a step of dense blocks, bank by bank and product by product."""
+    (x, y), taps = given.tiles[0], given.shifts[0][0]
+    weights = list(product(range(given.channels), taps, taps))
+    activations = list(product(range(y.sizes[0]), range(x.sizes[0])))
+    waiting = dict.fromkeys(range(given.banks), 0)
+    cycles = steps = 0
 
+    def work(most: int) -> None:
+        for bank, count in waiting.items():
+            waiting[bank] = max(0, count - most)
 
-def run_queues(products, banks, depth, steps, rng):
-    """Mean cycles a step: a step starts when no bank would hold more than ``depth`` after its last cycle."""
-    waiting, cycles = np.zeros(banks, dtype=int), 0
-    for _ in range(steps):
-        waiting += np.bincount(rng.integers(0, banks, products), minlength=banks)
-        lasts = max(1, waiting.max() - depth)
-        cycles += lasts
-        waiting = np.maximum(waiting - lasts, 0)
+    for block in range(blocks):
+        if block:
+            work(pause)
+        for i in range(0, len(activations), given.activation_lanes):
+            for f in range(0, len(weights), given.weight_lanes):
+                for (k, s, r), (row, column) in product(
+                    weights[f : f + given.weight_lanes], activations[i : i + given.activation_lanes]
+                ):
+                    p, q = column + x.origins[0] - r, row + y.origins[0] - s
+                    if 0 <= p < x.kept and 0 <= q < y.kept:
+                        waiting[((k * given.rows + q) * given.columns + p) % given.banks] += 1
+                lasts = max(1, max(waiting.values()) - depth)
+                work(lasts)
+                cycles, steps = cycles + lasts, steps + 1
     return cycles / steps
 
 
-@pytest.mark.parametrize(("products", "banks"), [(4, 8), (16, 32), (64, 128), (8, 32)])
-@pytest.mark.parametrize("depth", [2, 3, 4, 8])
-def test_queued_banks_within_one_percent_of_a_run(products, banks, depth):
-    measured = run_queues(products, banks, depth, 8000, np.random.default_rng(1))
-    assert expected_step_cycles(products, banks, depth) == pytest.approx(measured, rel=0.01)
+def steps_of_a_block(given: Scatter) -> int:
+    (x, y), taps = given.tiles[0], len(given.shifts[0][0])
+    vectors = -(-x.sizes[0] * y.sizes[0] // given.activation_lanes)
+    return vectors * -(-given.channels * taps**2 // given.weight_lanes)
 
 
-@pytest.mark.parametrize(("products", "banks", "depth"), [(16, 16, 4), (24, 32, 1), (40, 32, 4), (16, 32, 1)])
-def test_crowded_banks_within_six_percent_of_a_run(products, banks, depth):
-    measured = run_queues(products, banks, depth, 8000, np.random.default_rng(1))
-    assert expected_step_cycles(products, banks, depth) == pytest.approx(measured, rel=0.06)
+@pytest.mark.parametrize(
+    "given",
+    [
+        scatter(4, 4, 1, 8, 32, (4, 4)),
+        scatter(5, 3, 3, 4, 32, (4, 4), padding=1),
+        scatter(6, 5, 3, 2, 8, (4, 4)),
+        scatter(6, 6, 5, 2, 16, (8, 2), padding=2),
+        scatter(3, 2, 1, 5, 7, (3, 2)),
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("depth", [0, 1, 3, 8])
+def test_a_short_dense_row_is_walked_exactly(given: Scatter, depth: int) -> None:
+    assert step_cycles(given, [DENSE], depth)[0, 0] == pytest.approx(cycles_of_every_step(given, depth), rel=1e-12)
+    rows = [replace(DENSE, blocks=2), replace(DENSE, blocks=2, pause=3)]
+    two, apart = step_cycles(given, rows, depth)[0]
+    if 2 * steps_of_a_block(given) <= WALK_STEPS:
+        assert two == pytest.approx(cycles_of_every_step(given, depth, 2), rel=1e-12)
+        assert apart == pytest.approx(cycles_of_every_step(given, depth, 2, pause=3), rel=1e-12)
 
 
-def test_queues_help_and_load_hurts():
-    by_depth = [expected_step_cycles(16, 32, depth) for depth in range(10)]
+def test_channels_whose_tiles_fill_the_banks_evenly_all_meet() -> None:
+    """A 1x1 filter on tiles of A sums: the F channels of a vector go to one bank, and those of I neighbours to I."""
+    meeting, beside = scatter(8, 4, 1, 8, 32, (4, 4)), scatter(9, 4, 1, 8, 32, (4, 4))
+    assert step_cycles(meeting, [DENSE], 0)[0, 0] == 4
+    assert step_cycles(beside, [DENSE], 0)[0, 0] == 1
+
+
+def test_one_row_of_a_channel_never_meets_itself() -> None:
+    assert step_cycles(scatter(16, 1, 1, 1, 32, (1, 16)), [DENSE], 0)[0, 0] == 1
+
+
+def test_deeper_queues_never_wait_longer_and_empty_operands_never() -> None:
+    given = scatter(8, 8, 3, 8, 16, (4, 4), padding=1)
+    row = RowOfSteps(Bernoulli(0.5), Bernoulli(0.6), blocks=None)
+    by_depth = [step_cycles(given, [row], depth)[0, 0] for depth in (0, 1, 2, 4, 8, 16)]
     assert by_depth == sorted(by_depth, reverse=True)
-    by_load = [expected_step_cycles(products, 32) for products in range(1, 33)]
-    assert by_load == sorted(by_load)
-    by_banks = [expected_step_cycles(16, banks, 2) for banks in (8, 16, 32, 64, 128)]
-    assert by_banks == sorted(by_banks, reverse=True)
-    assert expected_step_cycles(1, 1, 0) == expected_step_cycles(0, 32) == 1
-    assert expected_step_cycles(64, 32) >= 2  # the banks' throughput
+    assert by_depth[0] > 1.5
+    empty = [replace(row, weights=Bernoulli(0.0)), replace(row, activations=Bernoulli(0.0))]
+    assert (step_cycles(given, empty, 0) == 1).all()
 
 
-@pytest.mark.parametrize("lanes", [2, 4, 8, 16])
-def test_twice_as_many_banks_as_products_stall_under_one_percent(lanes):
-    """Section IV of the SCNN paper: "A = 2 x F x I sufficiently reduces accumulator bank contention" (claim: 2%)."""
-    cycles = expected_step_cycles(lanes**2, 2 * lanes**2, DEFAULT_QUEUE_DEPTH)
-    stall_share = 1 - 1 / cycles
-    assert 0 <= stall_share < 0.01
-    unqueued = expected_step_cycles(lanes**2, 2 * lanes**2, 0)
-    assert 1 - 1 / unqueued > 0.3  # it takes the queues
+def test_the_same_arguments_give_the_same_bits() -> None:
+    rows = [RowOfSteps(Bernoulli(0.4), BlockStructured(0.5, (2, 2)), 40)]
+    fresh = [step_cycles(scatter(8, 8, 3, 8, 16, (4, 4)), [replace(rows[0], wait=0.0)], 2) for _ in range(2)]
+    assert fresh[0].tobytes() == fresh[1].tobytes()
 
 
-def test_the_default_depth_is_the_smallest_power_of_two_under_one_percent():
-    stalls = {depth: 1 - 1 / expected_step_cycles(16, 32, depth) for depth in (4, 8)}
-    assert stalls[4] > 0.01 > stalls[8]
-    assert DEFAULT_QUEUE_DEPTH == 8
+#: Layer, densities, sides of the PE grid and of the vectors. The first two are what hashing products to banks by chance
+#: gets wrong: 13 points of stalls missing, and a third too many.
+POINTS = {
+    "vectors of 8": (Layer("a", K=32, C=16, W=28, H=28, R=5, S=5, padding=(2, 2)), (0.5, 0.2), 2, 8),
+    "1x1": (Layer("c", K=64, C=64, W=14, H=14), (0.5, 0.3), 4, 4),
+    "dense tiles": (Layer("b", K=32, C=16, W=28, H=28, R=5, S=5, padding=(2, 2)), (1.0, 0.9), 8, 4),
+    "stride": (Layer("d", K=16, C=3, W=57, H=57, R=7, S=7, stride=(2, 2), padding=(3, 3)), (0.5, 1.0), 4, 4),
+}
 
 
-@pytest.mark.parametrize("zeros", [Bernoulli(0.3), Fixed(0.3), NMStructured(2, 4)], ids=str)
-def test_vectors_by_filled_lanes(zeros):
-    for n, lanes in ((5, 4), (72, 4), (9, 3), (3, 8), (0, 2)):
-        pmf = zeros.occupancy_pmf(n)
-        expected = np.zeros(lanes)
-        for occupancy, probability in enumerate(pmf):
-            full, rest = divmod(occupancy, lanes)
-            expected[lanes - 1] += probability * full
-            if rest:
-                expected[rest - 1] += probability
-        np.testing.assert_allclose(zeros.filled_vectors(n, lanes), expected, atol=1e-12)
-    table = zeros.filled_vectors(np.array([[5, 72], [3, 72]]), 4)
-    assert table.shape == (2, 2, 4)
-    np.testing.assert_allclose(table[1, 0], zeros.filled_vectors(3, 4), atol=1e-12)
-    np.testing.assert_allclose(table.sum(axis=-1), zeros.vector_moments(np.array([[5, 72], [3, 72]]), 4)[0])
-
-
-def test_vectors_by_filled_lanes_over_densities():
-    table = Bernoulli(np.array([0.2, 1.0])).filled_vectors(np.array([[10], [7]]), 4)
-    np.testing.assert_allclose(table[:, 1], [[0, 1, 0, 2], [0, 0, 1, 1]], atol=1e-12)
-    np.testing.assert_allclose(table[0, 0], Bernoulli(0.2).filled_vectors(10, 4), atol=1e-12)
-
-
-def test_slowdown_of_a_block_over_all_its_steps():
-    """Unqueued: the mean over all steps of a block of the fullest bank's load."""
-    weights, activations, banks = Bernoulli(0.5), Bernoulli(0.4), 8
-    cycles = steps = 0.0
-    for w, p in enumerate(weights.occupancy_pmf(6)):
-        for a, q in enumerate(activations.occupancy_pmf(5)):
-            for f in [2] * (w // 2) + [1] * (w % 2):
-                for i in [2] * (a // 2) + [1] * (a % 2):
-                    cycles += p * q * expected_fullest_bank(f * i, banks)
-                    steps += p * q
-    vectors = weights.filled_vectors(6, 2), activations.filled_vectors(5, 2)
-    assert slowdown(*vectors, banks, 0) == pytest.approx(cycles / steps)
-    assert slowdown(*vectors, banks, None) == 1
-    assert 1 < slowdown(*vectors, banks, 1) < slowdown(*vectors, banks, 0)
-
-
-def test_slowdown_broadcasts_and_empty_blocks_lose_nothing():
-    weights = Bernoulli(0.3).filled_vectors(np.array([72, 8]), 4)
-    activations = Bernoulli(0.4).filled_vectors(np.array([[0], [4], [16]]), 4)
-    table = slowdown(weights, activations, 32)
-    assert table.shape == (3, 2)
-    np.testing.assert_array_equal(table[0], [1, 1])
-    assert np.all((table[1:] > 1) & (table[1:] < 1.01))
-    assert np.all(np.diff(table[1:], axis=0) > 0)
+@pytest.mark.parametrize("name", POINTS)
+@pytest.mark.parametrize("rule", ["queued", "unqueued"])
+def test_cycles_and_stalls_are_those_of_the_simulator(name: str, rule: str) -> None:
+    layer, densities, grid, lanes = POINTS[name]
+    banks = 2 * lanes**2
+    architecture = load_architecture(
+        "scnn",
+        [
+            *((f"parameters.pe_{axis}", grid) for axis in "xy"),
+            *((f"parameters.{operand}", lanes) for operand in "FI"),
+            ("parameters.accumulator_banks", banks),
+            ("parameters.accumulator_entries", max(32, 1024 // banks)),
+            ("dataflow.bank_contention", rule),
+        ],
+    )
+    layer = layer.with_densities(*densities)
+    runs = [simulate(architecture, layer, seed=seed, verify=False) for seed in range(4)]
+    frame = evaluate(architecture, layer).to_frame().iloc[0]
+    assert frame["cycles"] == pytest.approx(np.mean([run.cycles for run in runs]), rel=0.04)
+    stalls = np.mean([run.slots.shares()["bank_stalls"] for run in runs])
+    assert frame["bank_stalls_share"] == pytest.approx(stalls, abs=0.03)

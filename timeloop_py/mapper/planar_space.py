@@ -8,7 +8,9 @@ On given hardware a dataflow of the SCNN paper leaves three choices per layer:
 
 Group sizes that need the same number of groups differ in their last group only; of those the smallest is taken, which
 spreads the channels most evenly. The space is small enough to be evaluated whole, in arrays: what comes out is the
-optimum of the space under the model, by construction.
+optimum of the space under the model, by construction. Bank conflicts, which take longest to evaluate and only ever add
+cycles, are left out at first: then every mapping has a lower bound, and only those whose bound is no worse than the
+true cost of some other are evaluated with them.
 """
 
 from __future__ import annotations
@@ -63,8 +65,8 @@ class PlanarMapping:
 class BestMappings:
     """The best mapping of every layer at every density point.
 
-    ``evaluations[i]`` has one unit per distinct choice of layer ``i`` and ``chosen[i][p]`` says which is best at point
-    ``p``. ``covered`` counts the mappings evaluated.
+    ``evaluations[i]`` has one unit per mapping of ``choices[i]``, those of layer ``i`` that may be the best, and
+    ``chosen[i][p]`` says which of them is at point ``p``. ``covered`` counts the mappings of the space.
     """
 
     network: Network
@@ -146,6 +148,7 @@ def best_planar_mappings(
         raise SpecError(f"unknown objective {objective!r}: expected one of {known}", field="objective")
     variants: dict[PlanarMapping, Architecture] = {}
     solved: dict[object, tuple[tuple[PlanarMapping, ...], Evaluation, tuple[int, ...]]] = {}
+    covered = 0
     answers = []
     for done, layer in enumerate(network.layers):
         key = (layer.shape_key(), network.reads_network_input(layer.name))
@@ -156,9 +159,12 @@ def best_planar_mappings(
                     variants[mapping] = mapping.applied_to(architecture)
             if not choices:
                 lower_layer(architecture, layer)  # says what does not fit
+            covered += len(choices)
             units = [Unit(variants[mapping], network, layer) for mapping in choices]
-            evaluation = evaluate_units(units, points)
-            solved[key] = (choices, evaluation, _chosen(evaluation, objective))
+            left = _undominated(units, points, objective)
+            choices = tuple(choices[place] for place in left)
+            evaluation = evaluate_units([units[place] for place in left], points)
+            solved[key] = (choices, evaluation, _best_of(_cost(evaluation, objective)))
         answers.append(solved[key])
         if progress:
             progress(done + 1, len(network.layers))
@@ -167,12 +173,35 @@ def best_planar_mappings(
         choices=tuple(choices for choices, _, _ in answers),
         evaluations=tuple(evaluation for _, evaluation, _ in answers),
         chosen=tuple(chosen for _, _, chosen in answers),
-        covered=sum(len(choices) for choices, _, _ in solved.values()),
+        covered=covered,
     )
 
 
-def _chosen(evaluation: Evaluation, objective: Objective) -> tuple[int, ...]:
-    """The unit with the lowest cost at every point, the first of those that tie."""
+def _undominated(units: Sequence[Unit], points: Sequence[Point], objective: Objective) -> list[int]:
+    """Units that may be the best at some point: whose cost without bank conflicts is no more than a true cost."""
+    _, flow = units[0].architecture.require_accelerator()
+    if flow.template.core == "dot_product" or flow.bank_contention == "none":
+        return list(range(len(units)))
+    free = {id(unit.architecture): _without_conflicts(unit.architecture) for unit in units}
+    bounds = _cost(
+        evaluate_units([replace(unit, architecture=free[id(unit.architecture)]) for unit in units], points), objective
+    )
+    promising = sorted(set(_best_of(bounds)))
+    reached = _cost(evaluate_units([units[place] for place in promising], points), objective).min(axis=0)
+    return [int(place) for place in np.flatnonzero((bounds <= reached * (1 + TIE)).any(axis=1))]
+
+
+def _without_conflicts(architecture: Architecture) -> Architecture:
+    _, flow = architecture.require_accelerator()
+    return replace(architecture, dataflow=replace(flow, bank_contention="none"))
+
+
+def _cost(evaluation: Evaluation, objective: Objective) -> Array:
+    """What the objective says of every unit at every point."""
     cycles, energy = evaluation.layer_cycles, evaluation.layer_energy_pj
-    cost = {"cycles": cycles, "energy_pj": energy, "edp": energy * cycles, "ed2p": energy * cycles**2}[objective]
+    return {"cycles": cycles, "energy_pj": energy, "edp": energy * cycles, "ed2p": energy * cycles**2}[objective]
+
+
+def _best_of(cost: Array) -> tuple[int, ...]:
+    """The unit with the lowest cost at every point, the first of those that tie."""
     return tuple(int(index) for index in np.argmax(cost <= cost.min(axis=0) * (1 + TIE), axis=0))

@@ -13,7 +13,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from timeloop_py.nest.lowering import Block, LoweredLayer, lower_layer
+from timeloop_py.nest.lowering import Block, LoweredLayer, Pass, lower_layer
 from timeloop_py.specs.architecture import Architecture, Parameters
 from timeloop_py.specs.dataflow import Dataflow
 from timeloop_py.specs.layer import Layer
@@ -89,6 +89,7 @@ class Batch:
         widest = max(len(one_pass.pe_counts) for _, one_pass, _, _ in groups)
 
         self.unit_of_group: Integers = np.array([unit for unit, *_ in groups])
+        self.pass_of_group: tuple[Pass, ...] = tuple(one_pass for _, one_pass, _, _ in groups)
         self.group_channels: Integers = np.array([channels for *_, channels, _ in groups])
         self.group_starts_pass = np.array(first_of_pass)
         self.group_count: Integers = np.array([count for *_, count in groups])

@@ -172,8 +172,10 @@ def _cartesian(flow: Dataflow, classes: int) -> _Terms:
     else:
         slowest = barrier.without(Moments([one.mean for one in steps], [one.variance for one in steps]), counts)
     per_step = 1 if flow.bank_contention == "none" else _symbol("s_b")
+    of_pe = group_steps(channels, weights, Moments(letter("A", of_tile.mean), 0)).mean
     time = ComputeTime(
-        steps=group_steps(channels, weights, Moments(letter("A", of_tile.mean), 0)).mean,
+        steps=of_pe,
+        stalled=of_pe * (per_step - 1),
         slowest=_symbol("M"),
         stalls=_symbol("M") * (per_step - 1),
         overhead=_symbol("h") * channels,
@@ -206,6 +208,7 @@ def _dot_product(flow: Dataflow, classes: int) -> _Terms:
     slowest = per_position * largest([_symbol(f"t_{number}") for number in _numbers(classes)])
     time = ComputeTime(
         steps=per_position * _symbol("t"),
+        stalled=0 * slowest,
         slowest=_symbol("M"),
         stalls=0 * slowest,
         overhead=_symbol("h"),

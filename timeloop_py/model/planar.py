@@ -168,10 +168,10 @@ def _slots(batch: Batch, time: ComputeTime, group_cycles: Array, products: Produ
         "zero_operands": np.zeros_like(issued) if compressed else issued - nonzero,
         "placeholders": issued - nonzero if compressed else np.zeros_like(issued),
         "fragmentation": per_unit(time.steps * repeats) - issued,
-        "bank_stalls": per_unit(time.stalls * busy * repeats),
+        "bank_stalls": per_unit(time.stalled * repeats),
         "overhead": per_unit(time.overhead * busy * repeats),
         "drain": per_unit(time.draining * busy * repeats),
-        "barrier": per_unit((time.slowest * busy - time.steps) * repeats),
+        "barrier": per_unit(((time.slowest + time.stalls) * busy - time.steps - time.stalled) * repeats),
         "memory": per_unit((group_cycles - (time.cycles + time.draining) * repeats) * busy),
         "idle_pes": per_unit(group_cycles * (batch.parameter("processing_elements")[unit][:, None] - busy)),
     }

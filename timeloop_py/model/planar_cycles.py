@@ -7,27 +7,26 @@ from dataclasses import dataclass
 import numpy as np
 
 from timeloop_py.model.batch import Array, Batch, Densities
+from timeloop_py.model.planar_banks import bank_time
 from timeloop_py.model.planar_barrier import Slowest
 from timeloop_py.model.planar_zeros import BlockZeros
 from timeloop_py.numbers.operations import Number, ceiling_divide
-from timeloop_py.sparsity.bank_contention import slowdown
 from timeloop_py.sparsity.fragmentation import Moments, group_steps
 from timeloop_py.specs.dataflow import VectorOver
-
-#: In place of steps that are 0: a group whose outputs all see padding only.
-_TINY = 1e-300
 
 
 @dataclass(frozen=True)
 class ComputeTime:
     """Cycles of one output-channel group, arrays (groups, points or 1); each term of the cycle model apart.
 
-    ``steps``: vector steps of all busy PEs together. ``slowest``: expected steps of the PE that the barrier waits for.
-    ``stalls`` and ``overhead``: cycles that bank conflicts and block overheads add to it. ``draining``: cycles that
-    the group waits until the partial sums of the one before it have left the other half of the accumulators.
+    ``steps``: vector steps of all busy PEs together, ``stalled``: cycles that they wait for banks. ``slowest``:
+    expected steps of the PE that the barrier waits for. ``stalls`` and ``overhead``: cycles that bank conflicts and
+    block overheads add to it. ``draining``: cycles that the group waits until the partial sums of the one before it
+    have left the other half of the accumulators.
     """
 
     steps: Array
+    stalled: Array
     slowest: Array
     stalls: Array
     overhead: Array
@@ -58,13 +57,15 @@ def _cartesian_time(batch: Batch, zeros: BlockZeros) -> ComputeTime:
     slowest = Slowest(batch, zeros, steps)
     blocks = batch.sum_blocks(channels[:, :, 0].astype(float))
     overhead = np.broadcast_to(batch.flow.block_overhead_cycles * blocks, slowest.expected.shape)
-    slowdown = _bank_slowdown(batch, zeros, of_blocks.mean)
+    per_step = bank_time(batch, zeros, steps.mean, slowest.expected)
+    of_all = (steps.mean * batch.class_counts[:, :, None]).sum(axis=1)
     return ComputeTime(
-        steps=(steps.mean * batch.class_counts[:, :, None]).sum(axis=1),
+        steps=of_all,
+        stalled=of_all * (per_step.mean - 1),
         slowest=slowest.expected,
-        stalls=slowest.expected * (slowdown - 1),
+        stalls=slowest.expected * (per_step.slowest - 1),
         overhead=overhead,
-        draining=_draining(batch, slowest, slowdown, overhead),
+        draining=_draining(batch, slowest, per_step.slowest, overhead),
     )
 
 
@@ -78,24 +79,6 @@ def _draining(batch: Batch, slowest: Slowest, slowdown: Array, overhead: Array) 
         steps = np.maximum((drain - overhead) / slowdown, 0.0)
         waited += share[:, None] * (slowest.at_least(steps, share) - slowest.expected) * slowdown
     return waited
-
-
-def _bank_slowdown(batch: Batch, zeros: BlockZeros, steps: Array) -> Array:
-    """Mean cycles of a step per group and point; steps of all PE classes count alike."""
-    rule = batch.flow.bank_contention
-    if rule == "none":
-        return np.ones((len(batch.group_channels), zeros.points))
-    depth = batch.flow.queue_depth if rule == "queued" else 0
-    unit = batch.unit_of_block
-    kinds = np.stack([batch.parameter(name)[unit] for name in ("F", "I", "accumulator_banks")], axis=1)
-    factors = np.ones((len(unit), zeros.points))
-    for weight_lanes, activation_lanes, banks in np.unique(kinds, axis=0):
-        rows = np.flatnonzero((kinds == (weight_lanes, activation_lanes, banks)).all(axis=1))
-        weights = zeros.filled_weights(rows, int(weight_lanes))
-        factors[rows] = slowdown(weights, zeros.filled_activations(rows, int(activation_lanes)), int(banks), depth)
-    per_block = (steps * batch.class_counts[batch.group_of_block][:, :, None]).sum(axis=1)
-    total: Array = batch.sum_blocks(per_block * factors) / np.maximum(batch.sum_blocks(per_block), _TINY)
-    return total
 
 
 def dot_product_steps(batch: Batch) -> Array:
@@ -129,4 +112,5 @@ def _dot_product_time(batch: Batch) -> ComputeTime:
     for channels, share in batch.groups_before:
         drain = np.asarray(drain_cycles(channels, batch.group_output_tile, batch.drain_rates))[:, None]
         waited += share[:, None] * np.maximum(drain - slowest - overhead, 0.0)
-    return ComputeTime(steps, slowest, np.zeros_like(steps), overhead, waited)
+    none = np.zeros_like(steps)
+    return ComputeTime(steps, none, slowest, none, overhead, waited)

@@ -6,9 +6,9 @@ stores placeholders, the blocks are filled in one by one.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import cached_property, lru_cache
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -151,38 +151,10 @@ class BlockZeros:
         share: Array = np.divide(weights * activations, stored, out=np.ones_like(stored), where=stored > 0)
         return np.minimum(share, 1.0)
 
-    def filled_weights(self, blocks: Integers, lanes: int) -> Array:
-        """Vectors of weights by filled lanes, (blocks, points, lanes)."""
-        zeros = Bernoulli(self.densities.weight[self.batch.unit_of_block[blocks]])
-        filled = np.array(zeros.filled_vectors(self._weight_block[blocks][:, None], lanes))
-        self._fill(filled, blocks, self.weight_models, lambda block: [(1, self.weight_tile(block))])
-        return filled
-
-    def filled_activations(self, blocks: Integers, lanes: int) -> Array:
-        """Vectors of activations by filled lanes, of all PEs, (blocks, points, lanes)."""
-        batch = self.batch
-        zeros = Bernoulli(self.densities.activation[batch.unit_of_block[blocks]][:, None, :])
-        tiles = zeros.filled_vectors(batch.class_sizes[blocks][:, :, None], lanes)
-        counts = batch.class_counts[batch.group_of_block[blocks]]
-        filled = np.array((tiles * counts[:, :, None, None]).sum(axis=1))
-
-        self._fill(filled, blocks, self.activation_models, self._tiles_of_pes)
-        return filled
-
     def _tiles_of_pes(self, block: int) -> list[tuple[int, Tile]]:
         """PEs and their tile, by class."""
         counts = self.batch.class_counts[self.batch.group_of_block[block]]
         return [(int(count), tile) for count, tile in zip(counts, self.activation_tiles(block), strict=False)]
-
-    def _fill(
-        self, filled: Array, blocks: Integers, models: Models, tiles: Callable[[int], list[tuple[int, Tile]]]
-    ) -> None:
-        rows = {int(block): row for row, block in enumerate(blocks)}
-        for block, point, model in self._structured(models):
-            if block in rows:
-                filled[rows[block], point] = sum(
-                    count * _filled(model, tile, filled.shape[-1]) for count, tile in tiles(block)
-                )
 
 
 class _Vectors(NamedTuple):
@@ -202,8 +174,3 @@ def _vectors(model: DensityModel, tile: Tile, lanes: int) -> _Vectors:
 @lru_cache(maxsize=1 << 16)
 def _entries(model: DensityModel, tile: Tile) -> float:
     return 0.0 if 0 in tile else float(model.expected_occupancy(tile))
-
-
-@lru_cache(maxsize=1 << 16)
-def _filled(model: DensityModel, tile: Tile, lanes: int) -> Any:
-    return np.zeros(lanes) if 0 in tile else model.filled_vectors(tile, lanes)

@@ -52,9 +52,12 @@ class Pass:
 
     ``written`` and ``owned`` are output positions that PEs update and keep, per output
     channel; what is written and not owned are halos. ``output_tile``: output positions of the largest PE, those that
-    it drains. ``largest_tile``: positions of the busiest PE over all parities.
+    it drains. ``largest_tile``: positions of the busiest PE over all parities. ``x`` and ``y``: the tiles of the columns
+    and rows of PEs.
     """
 
+    x: AxisTiles
+    y: AxisTiles
     count: int
     pe_counts: tuple[int, ...]
     blocks: tuple[Block, ...]
@@ -109,6 +112,8 @@ def _pass(x: AxisTiles, y: AxisTiles, count: int) -> Pass:
         for j, y_parity in enumerate(y.parities)
     )
     return Pass(
+        x=x,
+        y=y,
         count=count,
         pe_counts=tuple(column[1] * row[1] for column, row in grid),
         blocks=blocks,

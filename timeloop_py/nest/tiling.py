@@ -29,12 +29,20 @@ class Parity:
     """One parity of an axis in one temporal pass, per column of the grid.
 
     ``sizes``: input positions. ``pairs``: (position, tap) pairs whose output lies inside the plane (with input
-    halos: inside the column's own outputs). ``taps``: filter positions of this parity.
+    halos: inside the column's own outputs). ``shifts``: per filter position of this parity, how many outputs before
+    that of a shift of 0 an input adds to. ``origins``: that output of the first input, counted from the first output
+    that the column updates.
     """
 
-    taps: int
+    shifts: tuple[int, ...]
     sizes: tuple[int, ...]
+    origins: tuple[int, ...]
     pairs: tuple[int, ...]
+
+    @property
+    def taps(self) -> int:
+        """Filter positions."""
+        return len(self.shifts)
 
 
 @dataclass(frozen=True)
@@ -117,14 +125,17 @@ def _input_pass(axis: TilingAxis, part: Interval) -> AxisTiles:
         taps = [tap * axis.dilation for tap in range(axis.taps) if tap * axis.dilation % axis.stride == residue]
         if not taps:
             continue
-        sizes, pairs = [], []
+        shifts = [(tap - residue) // axis.stride for tap in taps]
+        sizes, origins, pairs = [], [], []
         for column in columns:
             first, end = column.inputs
             positions = range(first + (residue - axis.padding - first) % axis.stride, end, axis.stride)
-            outputs = [(position + axis.padding - tap) // axis.stride for position in positions for tap in taps]
+            origin = (positions.start + axis.padding - residue) // axis.stride - column.written[0]
+            outputs = [origin + place - shift for place in range(len(positions)) for shift in shifts]
             sizes.append(len(positions))
-            pairs.append(sum(column.written[0] <= output < column.written[1] for output in outputs))
-        parities.append(Parity(len(taps), tuple(sizes), tuple(pairs)))
+            origins.append(origin if positions else 0)
+            pairs.append(sum(0 <= output < _length(column.written) for output in outputs))
+        parities.append(Parity(tuple(shifts), tuple(sizes), tuple(origins), tuple(pairs)))
     written = tuple(_length(column.written) for column in columns)
     extent = max(written)
     if axis.halo == "output":
@@ -198,7 +209,8 @@ def output_tiles(axis: TilingAxis, passes: int) -> tuple[AxisTiles, ...]:
     result = []
     for part in _balanced((0, axis.outputs), passes):
         sizes = tuple(_length(tile) for tile in _cut(axis, part))
-        result.append(AxisTiles((Parity(axis.taps, sizes, sizes),), sizes, sizes, sizes, max(sizes)))
+        parity = Parity((0,) * axis.taps, sizes, (0,) * len(sizes), sizes)
+        result.append(AxisTiles((parity,), sizes, sizes, sizes, max(sizes)))
     return tuple(result)
 
 

@@ -89,16 +89,6 @@ def ceiling_moments(n: Number, density: Number, lanes: Number) -> tuple[Any, Any
     return mean[()], variance[()]
 
 
-def residue_probabilities(n: ArrayLike, density: ArrayLike, lanes: int) -> Array:
-    """``P(B mod lanes = j)`` for j = 0 .. lanes-1, along a new last axis; ``n`` and ``density`` broadcast.
-
-    Arrays only. ``(1/F) * sum over k of z_k^(-j) * phi_k^n``, as in :func:`expected_ceiling`.
-    """
-    count, p = np.broadcast_arrays(np.asarray(n, dtype=float), np.asarray(density, dtype=float))
-    powers = np.stack([_characteristic_power(count, p, k, lanes) for k in range(lanes)], axis=-1)
-    return np.maximum(np.fft.fft(powers, axis=-1).real / lanes, 0.0)
-
-
 def standard_deviation(variance: Number) -> Any:
     """The square root of a variance, elementwise; an array of formulas for an array of formulas."""
     if any_symbolic(variance):

@@ -19,7 +19,6 @@ from timeloop_py.numbers.expectation import (
     ceiling_moments,
     expected_maximum_of_ceilings,
     probability_empty,
-    residue_probabilities,
 )
 from timeloop_py.numbers.operations import Number
 from timeloop_py.numbers.sums import Distribution, expected_maximum_of_sums, largest_of, slowest_sum
@@ -30,7 +29,7 @@ Mask = NDArray[np.bool_]
 Tile = Any
 
 # Tiles drawn where no closed form is known: means are off by a twentieth of a tile's standard deviation.
-_DRAWN_TILES = 512
+DRAWN_TILES = 512
 
 
 def positions(tile: Tile) -> Any:
@@ -67,14 +66,14 @@ class DensityModel(ABC):
     def sample(self, shape: tuple[int, ...], rng: np.random.Generator) -> Mask:
         """A tensor drawn from the model: true where it is non-zero."""
 
-    def drawn_tiles(self, tile: Tile) -> Mask:
-        """Tiles of the model, [channels, tiles of a channel, positions]: drawn with a fixed seed.
+    def drawn_tiles(self, tile: Tile, count: int = DRAWN_TILES) -> Mask:
+        """Tiles of the model, [channels, tiles of a channel, positions]: ``count`` in all, drawn with a fixed seed.
 
         For what depends on where the non-zeros of a tile lie, and not on their number alone.
         """
         shape = tile if isinstance(tile, tuple) else (int(tile),)
         rng = np.random.default_rng(0)
-        drawn = np.stack([self.sample(shape, rng).reshape(-1) for _ in range(_DRAWN_TILES)])
+        drawn = np.stack([self.sample(shape, rng).reshape(-1) for _ in range(count)])
         return drawn[None] if self.independent_tiles else drawn[:, None]
 
     def expected_occupancy(self, tile: Tile) -> Any:
@@ -93,20 +92,6 @@ class DensityModel(ABC):
         """Mean and variance of ``ceil(nnz / lanes)``, the vectors that a tile's non-zeros fill."""
         moments = np.asarray(each_tile(self._moments, tile, lanes))
         return moments[..., 0][()], moments[..., 1][()]
-
-    def filled_vectors(self, tile: Tile, lanes: int) -> Array:
-        """Expected vectors of a tile by how many of their lanes are filled: (..., lanes), the last entry full ones.
-
-        All vectors of a tile but the last are full.
-        """
-
-        def by_lanes(one: Tile) -> Array:
-            pmf = self.occupancy_pmf(one)
-            residues = np.zeros(lanes)
-            np.add.at(residues, np.arange(pmf.size) % lanes, pmf)
-            return _by_filled_lanes(residues, np.arange(pmf.size) @ pmf)
-
-        return np.asarray(each_tile(by_lanes, tile))
 
     def vectors(self, tile: Tile, lanes: int) -> Distribution:
         """The distribution of ``ceil(nnz / lanes)`` of one tile."""
@@ -203,11 +188,6 @@ class Bernoulli(DensityModel):
         """Closed form, arrays and formulas included."""
         return ceiling_moments(positions(tile), self.probability, lanes)
 
-    def filled_vectors(self, tile: Tile, lanes: int) -> Array:
-        """Closed form; arrays of tiles and densities, no formulas."""
-        n = np.asarray(positions(tile), dtype=float)
-        return _by_filled_lanes(residue_probabilities(n, self.probability, lanes), n * self.probability)
-
     def expected_maximum_vectors(self, sizes: Number, counts: Number, lanes: Number, axis: int = -1) -> Any:
         """From the exact discrete distribution, arrays and formulas included."""
         return expected_maximum_of_ceilings(sizes, counts, self.probability, lanes, axis)
@@ -231,6 +211,9 @@ class Bernoulli(DensityModel):
 
     def sample(self, shape: tuple[int, ...], rng: np.random.Generator) -> Mask:
         return np.less(rng.random(shape), float(self.probability), dtype=np.bool_)
+
+    def drawn_tiles(self, tile: Tile, count: int = DRAWN_TILES) -> Mask:
+        return self.sample((1, count, int(positions(tile))), np.random.default_rng(0))
 
 
 @dataclass(frozen=True)
@@ -306,13 +289,6 @@ class Hypergeometric(DensityModel):
         mask = np.zeros(size, dtype=bool)
         mask[rng.choice(size, nonzeros, replace=False)] = True
         return mask.reshape(shape)
-
-
-def _by_filled_lanes(residues: Array, occupancy: Array) -> Array:
-    """Vectors with 1 .. lanes filled lanes, from ``P(nnz mod lanes = j)`` (..., lanes) and ``E[nnz]`` (...)."""
-    lanes = residues.shape[-1]
-    full = (occupancy - residues @ np.arange(lanes)) / lanes
-    return np.concatenate([residues[..., 1:], np.maximum(full, 0.0)[..., None]], axis=-1)
 
 
 def binomial_pmf(n: int, density: float) -> Array:

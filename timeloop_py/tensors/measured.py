@@ -61,8 +61,8 @@ class Measured(DensityModel):
         occupancies: NDArray[np.int64] = self.drawn_tiles(tile).sum(axis=2)
         return occupancies
 
-    def drawn_tiles(self, tile: Tile) -> Mask:
-        """All tiles of the tensor, [channels, tiles of a channel, positions]."""
+    def drawn_tiles(self, tile: Tile, count: int | None = None) -> Mask:
+        """All tiles of the tensor, [channels, tiles of a channel, positions], however many are asked for."""
         if not isinstance(tile, tuple):
             channels, length = self._channels.shape
             size = min(int(tile), length)

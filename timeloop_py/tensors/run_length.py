@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from timeloop_py.numbers.operations import Number
 from timeloop_py.tensors.density import (
+    DRAWN_TILES,
     Array,
     Bernoulli,
     DensityModel,
@@ -87,8 +88,11 @@ class StoredEntries(DensityModel):
 
     def _drawn(self, tile: Tile) -> NDArray[np.int64]:
         """Entries of tiles, [channels, tiles of a channel]."""
-        entries: NDArray[np.int64] = occupied(self.zeros.drawn_tiles(tile), self.run_bits).sum(axis=-1)
+        entries: NDArray[np.int64] = self.drawn_tiles(tile).sum(axis=-1)
         return entries
+
+    def drawn_tiles(self, tile: Tile, count: int = DRAWN_TILES) -> Mask:
+        return occupied(self.zeros.drawn_tiles(tile, count), self.run_bits)
 
     def _with_drawn_placeholders(self, tile: Tile) -> Array:
         # Where all arrangements are alike, any of them will do.

@@ -1,0 +1,138 @@
+"""Waiting for accumulator banks, over a batch: ``sparsity/bank_contention.py`` on the tiles of its groups."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+
+from timeloop_py.model.batch import Array, Batch
+from timeloop_py.model.planar_zeros import BlockZeros
+from timeloop_py.nest.tiling import AxisTiles, classes
+from timeloop_py.sparsity.bank_addresses import Line, Scatter
+from timeloop_py.sparsity.bank_contention import WALK_STEPS, RowOfSteps, step_cycles
+from timeloop_py.tensors.density import Bernoulli
+
+# Rows of more steps are alike, whatever their length.
+_LONG = 2 * WALK_STEPS
+
+
+@dataclass(frozen=True)
+class BankTime:
+    """Mean cycles of a step, arrays (groups, points): of all PEs together, and of the one that the others wait for."""
+
+    mean: Array
+    slowest: Array
+
+
+def bank_time(batch: Batch, zeros: BlockZeros, steps: Array, slowest: Array) -> BankTime:
+    """Under the bank rule of the dataflow.
+
+    ``steps`` are the mean steps of a PE, (groups, PE classes, points), ``slowest`` those of the PE that the barrier
+    waits for, (groups, points).
+    """
+    mean, longest = np.ones_like(slowest), np.ones_like(slowest)
+    if batch.flow.bank_contention == "none":
+        return BankTime(mean, longest)
+    depth = batch.flow.queue_depth if batch.flow.bank_contention == "queued" else 0
+    kinds = [_kinds(one.x, one.y) for one in batch.pass_of_group]
+    scatters = [_scatter(batch, group, tiles) for group, tiles in enumerate(kinds)]
+    rows = [_rows(batch, zeros, group, steps[group], slowest[group]) for group in range(len(kinds))]
+    # Many layers have the same tiles.
+    wanted: dict[Scatter, dict[RowOfSteps, int]] = {}
+    for scatter, of_group in zip(scatters, rows, strict=True):
+        places = wanted.setdefault(scatter, {})
+        for row in of_group:
+            places.setdefault(row, len(places))
+    found = {scatter: step_cycles(scatter, tuple(places), depth) for scatter, places in wanted.items()}
+    for group, (scatter, of_group, tiles) in enumerate(zip(scatters, rows, kinds, strict=True)):
+        cycles = found[scatter][:, [wanted[scatter][row] for row in of_group]]
+        own = steps[group][list(tiles.classes)]
+        mean[group], longest[group] = _over_tiles(own, np.array(tiles.counts)[:, None], cycles)
+    return BankTime(mean, longest)
+
+
+def _over_tiles(steps: Array, counts: Array, cycles: Array) -> tuple[Array, Array]:
+    """Cycles of a step of all PEs, and of the slowest; ``steps`` and ``cycles`` (kinds of tiles, points)."""
+    total, most = (steps * counts).sum(axis=0), steps.max(axis=0)
+    worked = total > 0
+    ones = np.ones_like(total)
+    mean = np.divide((steps * counts * cycles).sum(axis=0), total, out=ones.copy(), where=worked)
+    return mean, np.divide((steps * cycles).max(axis=0), most, out=ones, where=worked)
+
+
+@dataclass(frozen=True)
+class _Kinds:
+    """Kinds of tiles of a pass that have inputs: as (x, y), their PEs, and the place of their class of sizes."""
+
+    tiles: tuple[tuple[Line, Line], ...]
+    counts: tuple[int, ...]
+    classes: tuple[int, ...]
+
+
+@lru_cache(maxsize=1 << 12)
+def _kinds(x: AxisTiles, y: AxisTiles) -> _Kinds:
+    columns, rows = _lines(x), _lines(y)
+    x_sizes, y_sizes = _sizes(x), _sizes(y)
+    found = [
+        ((column, row), count * copies, x_sizes.index(column.sizes) * len(y_sizes) + y_sizes.index(row.sizes))
+        for (column, count) in columns.items()
+        for (row, copies) in rows.items()
+        if any(column.sizes) and any(row.sizes)
+    ]
+    return _Kinds(*(tuple(part) for part in zip(*found, strict=True)))
+
+
+def _sizes(axis: AxisTiles) -> list[tuple[int, ...]]:
+    return [sizes for sizes, _ in classes(tuple(parity.sizes for parity in axis.parities))]
+
+
+def _lines(axis: AxisTiles) -> Counter[Line]:
+    sizes = zip(*(parity.sizes for parity in axis.parities), strict=True)
+    origins = zip(*(parity.origins for parity in axis.parities), strict=True)
+    return Counter(Line(*line) for line in zip(sizes, origins, axis.written, strict=True))
+
+
+def _scatter(batch: Batch, group: int, kinds: _Kinds) -> Scatter:
+    one, unit = batch.pass_of_group[group], batch.unit_of_group[group]
+    weight_lanes, activation_lanes, banks = (
+        int(batch.parameter(name)[unit]) for name in ("F", "I", "accumulator_banks")
+    )
+    return Scatter(
+        shifts=(
+            tuple(parity.shifts for parity in one.x.parities),
+            tuple(parity.shifts for parity in one.y.parities),
+        ),
+        tiles=kinds.tiles,
+        channels=int(batch.group_channels[group]),
+        columns=max(one.x.written),
+        rows=max(one.y.written),
+        banks=banks,
+        weight_lanes=weight_lanes,
+        activation_lanes=activation_lanes,
+    )
+
+
+def _rows(batch: Batch, zeros: BlockZeros, group: int, steps: Array, slowest: Array) -> list[RowOfSteps]:
+    """What the PEs of a group work off, per point."""
+    unit = int(batch.unit_of_group[group])
+    blocks = int(batch.layer_value("channels_per_group")[unit] * batch.parities[group])
+    counts = batch.class_counts[group][:, None]
+    own = (steps * counts).sum(axis=0) / counts.sum()
+    waits = np.zeros(zeros.points)
+    if batch.flow.barrier == "per_channel":
+        waits = np.divide(slowest, own, out=np.ones_like(own), where=own > 0) - 1
+    return [
+        RowOfSteps(
+            weights=zeros.weight_models.get((unit, point), Bernoulli(float(zeros.densities.weight[unit, point]))),
+            activations=zeros.activation_models.get(
+                (unit, point), Bernoulli(float(zeros.densities.activation[unit, point]))
+            ),
+            blocks=blocks if own[point] < _LONG else None,
+            pause=batch.flow.block_overhead_cycles,
+            wait=float(waits[point]),
+        )
+        for point in range(zeros.points)
+    ]
