@@ -29,6 +29,7 @@ from timeloop_py.specs.case import RankFormat, Sparsity, TensorFormat
 from timeloop_py.specs.errors import SpecError
 from timeloop_py.specs.hierarchy import StorageLevel
 from timeloop_py.tensors.density import Bernoulli, DensityModel, Fixed, Hypergeometric
+from timeloop_py.tensors.run_length import expected_placeholders
 
 Array = NDArray[np.float64]
 
@@ -129,22 +130,16 @@ class StoredTile:
     def placeholders(self) -> float:
         """Expected zeros that the tile stores because a run of zeros before a non-zero is longer than its field.
 
-        A field of b bits spans K = 2^b positions with the word that ends it. With E(k) the probability that k
-        positions in a row are empty, a fiber of n needs ``sum over m >= 1 of (n - m*K) * (E(m*K) - E(m*K + 1))``.
-        Only a last rank stores words; other ranks of this format are taken without a limit.
+        Only a last rank stores words; other ranks of this format are taken without a limit. See
+        :func:`.run_length.expected_placeholders`.
         """
         if self.format is None or self.format.ranks[-1].format != "RLE" or self.ranks[-1].length == 1:
             return 0.0
-        length = self.ranks[-1].length
         bits = self._widths(self.format.ranks[-1])[0]
         if bits == 0:
             return 0.0
-        span = 2**bits
-        starts = np.arange(span, length, span)
-        empty = self._model.probability_empty
-        some = np.asarray(empty(starts)) - np.asarray(empty(starts + 1))
         fibers = math.prod(rank.length for rank in self.ranks[:-1])
-        return float(fibers * ((length - starts) @ some))
+        return fibers * float(expected_placeholders(self.ranks[-1].length, self._model, bits))
 
     @property
     def worst_words(self) -> int:
