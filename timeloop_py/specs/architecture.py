@@ -28,6 +28,9 @@ CORE_COMPONENTS: Mapping[Core, tuple[str, ...]] = {
     "dot_product": ("multiplier", "adder"),
 }
 
+#: components that any planar-tiled accelerator may have beside those: each is charged for what passes it
+PASSED_COMPONENTS = ("dram", "weight_bus", "weight_register", "operand_register", "halo_link")
+
 #: components that every multiplier array has
 ARRAY_COMPONENTS = ("multiplier", "adder")
 
@@ -91,7 +94,7 @@ class Component:
 
 @dataclass(frozen=True)
 class Architecture:
-    """An accelerator or a hierarchy, as loaded. ``digest`` is the SHA-256 of its file's text."""
+    """An accelerator or a hierarchy, as loaded. ``digest``: the SHA-256 of its file's text, and of those it extends."""
 
     name: str
     description: str = ""
@@ -156,28 +159,31 @@ def load_architecture(
     of what is wrong.
     """
     path = find("arch_specs", name_or_path)
-    value = _extended(load_value(path))
+    value, files = _extended(load_value(path), (path,))
     for dotted, new in settings:
         value = override(value, dotted.split("."), new, dotted)
-    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    digest = hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
     return parse_architecture(value, name or path.stem, str(path), digest)
 
 
-def _extended(value: Value, above: tuple[Path, ...] = ()) -> Value:
-    """The file laid over the one it ``extends``, if any, which may extend another one."""
+def _extended(value: Value, above: tuple[Path, ...]) -> tuple[Value, tuple[Path, ...]]:
+    """The file laid over the one it ``extends``, if any, which may extend another one; and all files that were read.
+
+    ``above``: the file itself, after those that led to it.
+    """
     base = value.section().value("extends")
     if base is None:
-        return value
+        return value, above
     try:
         path = find("arch_specs", base.text()).resolve()
     except SpecError as error:
         raise base.error(error.message) from None
-    if path in above:
+    if path in [file.resolve() for file in above]:
         raise base.error(f"{base.text()!r} extends itself")
-    below = _extended(load_value(path), (*above, path))
+    below, files = _extended(load_value(path), (*above, path))
     entries = {key: entry for key, entry in value.section().entries.items() if key != "extends"}
     section = value.section()
-    return merged(below, replace(value, data=Section(entries, section.path, section.line, section.field)))
+    return merged(below, replace(value, data=Section(entries, section.path, section.line, section.field))), files
 
 
 def parse_architecture(value: Value, name: str, path: str | None, digest: str = "") -> Architecture:
@@ -240,6 +246,21 @@ def _check_accelerator(architecture: Architecture, section: Section) -> None:
             )
     if architecture.array is not None:
         _check_limits(architecture, architecture.array, section)
+    else:
+        _check_charged(architecture, section)
+
+
+def _check_charged(architecture: Architecture, section: Section) -> None:
+    """A component of a planar-tiled accelerator that no event is charged to is misspelt: its energy would be lost."""
+    cores = {name for names in CORE_COMPONENTS.values() for name in names}
+    charged = {*_needed_components(architecture), *PASSED_COMPONENTS, *cores}
+    for name, component in architecture.components.items():
+        if name not in charged and COMPONENT_CLASSES[component.component_class].actions:
+            raise section.error(
+                f"nothing in the dataflow {architecture.dataflow_name} uses a component {name!r}"
+                f"{nearest(name, sorted(charged))}: what has an area alone is of class pe_other",
+                f"components.{name}",
+            )
 
 
 def _needed_components(architecture: Architecture) -> tuple[str, ...]:
