@@ -183,6 +183,7 @@ class Tables:
             self._groups.setdefault(pair, []).append(row)
         self.priced = 0
         self._matrices: dict[int, tuple[Numbers, Numbers]] = {}
+        self._row_cache: dict[tuple[int, int, int], tuple[Rows, Rows]] = {}
 
     def _axes(self) -> tuple[list[int], list[int]]:
         """Axes of the two sides: others, windows. Without windows, two sides with about as many choices."""
@@ -217,11 +218,12 @@ class Tables:
         """Those rows whose tiles fit beside the smallest of the other side."""
         return side.rows(np.flatnonzero(self._fits([words[:, None] for words in side.tile_words])[:, 0]))
 
-    def _fits(self, tile_words: Sequence[Numbers]) -> NDArray[np.bool_]:
+    def _fits(self, tile_words: Sequence[Numbers] | Numbers) -> NDArray[np.bool_]:
+        """Whether tiles of these words, node by node, find room together."""
         level = self.frame.levels[self.stage]
         fits = np.ones(tile_words[0].shape, dtype=bool)
         if level.usable_words is not None:
-            fits &= sum(tile_words) <= level.usable_words
+            fits &= sum(tile_words, start=np.zeros(1)) <= level.usable_words
         for index, words in zip(self.order, tile_words, strict=True):
             own = level.usable_words_of(self.frame.nodes[index].tensor.name)
             if own is not None:
@@ -250,16 +252,23 @@ class Tables:
         """Rows of the two sides that may stay within the ceiling, under every choice of spatial factors they allow."""
         found = [Pairs.none()]
         for (first, second), spreads in self._groups.items():
-            others = np.flatnonzero(self.others.choice == first)
-            windows = np.flatnonzero(self.windows.choice == second)
-            if self.windowed is not None:
-                others = others[self._case[others] == case]
             most = self._most_energy(goal, ceiling, spreads)
+            others, windows = self._rows(case, first, second)
             if most < 0 or not len(others) or not len(windows):
                 continue
             for one, two, energy in self._pairs(case, others, windows, spreads, most):
                 found.extend(Pairs.of(one, two, energy, spread, most) for spread in spreads)
         return Pairs(*(np.concatenate(columns) for columns in zip(*(pairs.columns for pairs in found), strict=True)))
+
+    def _rows(self, case: int, first: int, second: int) -> tuple[Rows, Rows]:
+        """Rows of both sides with these spatial factors, the other side's in the case."""
+        key = (case, first, second)
+        if key not in self._row_cache:
+            others = self.others.choice == first
+            if self.windowed is not None:
+                others &= self._case == case
+            self._row_cache[key] = np.flatnonzero(others), np.flatnonzero(self.windows.choice == second)
+        return self._row_cache[key]
 
     def _possible(self, pairs: Pairs) -> Rows:
         """Pairs that their spatial factors allow, and that the stages outside leave within the energy."""
@@ -318,10 +327,10 @@ class Tables:
             most = min(most, room / slope if slope > 0 else np.inf if room >= 0 else -1.0)
         return most
 
-    def _terms(self, case: int, spreads: list[int]) -> tuple[float, Numbers, Numbers]:
+    def _terms(self, case: int, spreads: list[int]) -> tuple[float, Numbers, Numbers, Numbers]:
         """Least energy of anything else; energy of the words of the stage as a sum of products of the two sides.
 
-        Products: (rows of the other side, terms) and (terms, rows of the windows).
+        Price of every term's words, their factors: (rows of the other side, terms) and (terms, rows of the windows).
         """
         frame, prices = self.frame, self.frame.prices
         certain = prices.fixed_pj[spreads].copy()
@@ -344,7 +353,7 @@ class Tables:
                 np.stack(right, axis=0) if right else np.zeros((0, len(self.windows))),
             )
         first, second = self._matrices[case]
-        return float(certain.min()), first * np.array(factors), second
+        return float(certain.min()), np.array(factors), first, second
 
     def _words(self, case: int, position: int) -> list[tuple[Words, Words]]:
         """Words of the node at ``position`` as a sum of products: factors of the other side, of the windows.
@@ -377,9 +386,9 @@ class Tables:
         self, case: int, others: Rows, windows: Rows, spreads: list[int], most: float
     ) -> Iterator[tuple[Rows, Rows, Numbers]]:
         """Pairs of rows that fit and may stay within the energy, with their lower bound of it."""
-        certain, left, right = self._terms(case, spreads)
+        certain, factors, left, right = self._terms(case, spreads)
         room = (most - certain) * (1 + TIE)
-        first, second = left[others], right[:, windows]
+        first, second = left[others] * factors, right[:, windows]
         for _ in range(2):
             if not len(others) or not len(windows):
                 return
@@ -389,22 +398,23 @@ class Tables:
                 return
             keep = first.min(axis=0) @ second <= room
             second, windows = second[:, keep], windows[keep]
-        # Rows of like cost together: what is too dear for the cheapest of them is so for all.
-        order = np.lexsort(first.T) if first.shape[1] else np.arange(len(first))
-        first, others = first[order], others[order]
-        tiles = list(zip(self.others.tile_words, self.windows.tile_words, strict=True))
+        # Rows of like tiles together: what finds no room beside the smallest of them finds none beside any.
+        held = np.stack([words[others] for words in self.others.tile_words], axis=1)
+        beside = np.stack([words[windows] for words in self.windows.tile_words], axis=0)
+        order = np.lexsort(held.T)
+        first, others, held = first[order], others[order], held[order]
         for begin in range(0, len(others), BLOCK):
-            block, rows = first[begin : begin + BLOCK], others[begin : begin + BLOCK]
-            near = np.flatnonzero(block.min(axis=0) @ second <= room)
+            rows = slice(begin, begin + BLOCK)
+            near = np.flatnonzero(self._fits(held[rows].min(axis=0)[:, None] * beside))
+            near = near[first[rows].min(axis=0) @ second[:, near] <= room]
             if not len(near):
                 continue
-            self.priced += len(block) * len(near)
-            energy = block @ second[:, near]
-            row, column = np.nonzero(energy <= room)
-            one, two = rows[row], windows[near[column]]
-            fits = np.flatnonzero(self._fits([mine[one] * theirs[two] for mine, theirs in tiles]))
-            if len(fits):
-                yield one[fits], two[fits], certain + energy[row[fits], column[fits]]
+            energy = first[rows] @ second[:, near]
+            self.priced += energy.size
+            fits = self._fits(held[rows].T[:, :, None] * beside[:, None, near])
+            row, column = np.nonzero(fits & (energy <= room))
+            if len(row):
+                yield others[rows][row], windows[near[column]], certain + energy[row, column]
 
     # -- labels ---------------------------------------------------------------------------------------
 
