@@ -118,7 +118,7 @@ def test_the_same_arguments_give_the_same_bits() -> None:
 POINTS = {
     "vectors of 8": (Layer("a", K=32, C=16, W=28, H=28, R=5, S=5, padding=(2, 2)), (0.5, 0.2), 2, 8),
     "1x1": (Layer("c", K=64, C=64, W=14, H=14), (0.5, 0.3), 4, 4),
-    "dense tiles": (Layer("b", K=32, C=16, W=28, H=28, R=5, S=5, padding=(2, 2)), (1.0, 0.9), 8, 4),
+    "dense tiles": (Layer("b", K=32, C=16, W=28, H=28, R=5, S=5, padding=(2, 2)), (1.0, 1.0), 8, 4),
     "stride": (Layer("d", K=16, C=3, W=57, H=57, R=7, S=7, stride=(2, 2), padding=(3, 3)), (0.5, 1.0), 4, 4),
 }
 

@@ -10,6 +10,7 @@ are stored: the same arguments give the same vectors.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
@@ -24,8 +25,10 @@ Integers = NDArray[np.int64]
 #: Per stride parity: by how many outputs each tap moves an input back.
 Shifts = tuple[tuple[int, ...], ...]
 
-#: Blocks that are drawn of each kind.
+#: Blocks of each kind to choose from. Of large ones fewer are drawn, and stand for several: about so many positions.
 POOL = 512
+_POSITIONS = 1 << 17
+_FEWEST = 16
 
 
 class Line(NamedTuple):
@@ -144,9 +147,10 @@ def _packed(zeros: DensityModel, tile: tuple[int, ...], lanes: int) -> _Packed:
     if 0 in tile:
         nothing = np.zeros(POOL, dtype=np.int64)
         return _Packed(nothing, nothing, np.full((0, lanes), -1))
-    drawn = zeros.drawn_tiles(tile, POOL)
+    blocks = min(POOL, max(_FEWEST, _POSITIONS // math.prod(tile)))
+    drawn = zeros.drawn_tiles(tile, blocks)
     drawn = drawn.reshape(-1, drawn.shape[-1])
-    drawn = drawn[np.arange(POOL) * len(drawn) // POOL]
+    drawn = drawn[np.arange(blocks) * len(drawn) // blocks]
     filled = drawn.sum(axis=1)
     number = -(-filled // lanes)
     first = np.cumsum(number) - number
@@ -154,7 +158,8 @@ def _packed(zeros: DensityModel, tile: tuple[int, ...], lanes: int) -> _Packed:
     rank = np.arange(block.size) - (np.cumsum(filled) - filled)[block]
     positions = np.full((int(number.sum()), lanes), -1)
     positions[first[block] + rank // lanes, rank % lanes] = position
-    return _Packed(number, first, positions)
+    standing = np.arange(POOL) * blocks // POOL
+    return _Packed(number[standing], first[standing], positions)
 
 
 def _joined(packed: Sequence[_Packed], addresses: Sequence[Integers], empty: int) -> Vectors:

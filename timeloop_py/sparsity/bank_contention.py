@@ -31,8 +31,8 @@ WALK_STEPS = 160
 WARM_UP_STEPS = 32
 #: Walks that a mean is taken over and at least of every kind of tile, and those that show first whether queues ever
 #: make a step wait.
-WALKS = 64
-WALKS_OF_A_KIND = 8
+WALKS = 192
+WALKS_OF_A_KIND = 12
 PILOT_WALKS = 16
 # Where the pilot shows less waiting than this share of the steps, it is good enough.
 _HARDLY_ANY = 0.002
