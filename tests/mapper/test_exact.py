@@ -17,12 +17,13 @@ from timeloop_py.mapper.objective import Goal, parse_objective
 from timeloop_py.mapper.solve import Solution, frames_of_space, solve
 from timeloop_py.nest.checks import mapping_violations
 from timeloop_py.specs.hierarchy import ComputeLevel, Hierarchy, StorageLevel
+from timeloop_py.specs.mapping import Store
 from timeloop_py.specs.problem import Problem
 
 #: Problems of one test, and tests.
 PROBLEMS, TESTS = 50, 10
 #: Mappings of a problem at most; with imperfect factors every one is counted by itself.
-MOST, MOST_IMPERFECT = 600, 40
+MOST, MOST_IMPERFECT = 250, 20
 OBJECTIVES = ("energy", "edp", "cycles", "ed2p", "energy+25*cycles", "cycles,energy", "energy,edp")
 
 
@@ -82,3 +83,14 @@ def test_an_array_may_be_wider_than_an_imperfect_dimension() -> None:
     assert solution.best.cost.cycles == 1
     assert not mapping_violations(problem, hierarchy, solution.best.mapping)
     assert optimum(all_costs(space, MOST), "cycles") == 1
+
+
+def test_a_mapping_found_from_the_smallest_tiles_is_whole() -> None:
+    # Capacities far below what the lower bound assumes: the first mapping is sought from the smallest tiles.
+    space = random_mapspace(20077)
+    solution = search(space, "ed2p", frames_of_space(space))
+    assert solution.best is not None
+    assert not mapping_violations(space.problem, space.hierarchy, solution.best.mapping)
+    held = {node for node in solution.best.mapping.nodes if isinstance(node, Store)}
+    assert held >= {Store("Buf", "Weights"), Store("Buf", "Inputs"), Store("Reg", "Inputs")}
+    assert solution.best.measure == pytest.approx(optimum(all_costs(space, MOST), "ed2p"))

@@ -16,8 +16,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from timeloop_py.mapper.frame import Frame, frames_of
-from timeloop_py.mapper.growth import Growth
-from timeloop_py.mapper.innermost import Innermost, applies, node_orders
+from timeloop_py.mapper.growth import Growth, Step
+from timeloop_py.mapper.innermost import SEED, Innermost, applies, node_orders
 from timeloop_py.mapper.labels import Labels, joined
 from timeloop_py.mapper.mapspace import Mapspace
 from timeloop_py.mapper.nests import MappingCost, mapping_cost, mapping_of
@@ -74,6 +74,7 @@ class Progress:
 
 
 Report = Callable[[Progress], None]
+SeedSteps = Callable[[int], tuple[Step, ...]]
 
 
 class Part:
@@ -169,14 +170,15 @@ class Solver:
             ceiling = low + (ceiling - low) * STEP
             if ceiling > FAR * low and self.incumbent.measure == math.inf:
                 for part in staged:
-                    self._continue(part, _outermost(part.frame), None, beam=BEAM)
+                    labels, steps = _outermost(part.frame)
+                    self._continue(part, labels, {SEED: steps}.__getitem__, beam=BEAM)
                 if self.incumbent.measure == math.inf:
                     ceiling = math.inf
 
     def _exhaust(self, seeds: list[tuple[Part, Innermost, Labels]], ceiling: float) -> None:
         """Search everything that the seeds lead to and that stays within the ceiling."""
         for part, inner, labels in seeds:
-            self._continue(part, labels, inner, ceiling)
+            self._continue(part, labels, inner.steps, ceiling)
         for part in dict.fromkeys(part for part, _, _ in seeds):
             unused = sorted(set().union(*(inner.unused for inner in part.inner)))
             if unused:
@@ -187,7 +189,7 @@ class Solver:
         bounds = [part.frame.bound(labels, self.goal) for part, _, labels in seeds]
         cut = np.sort(np.concatenate(bounds))[:NARROW][-1]
         for (part, inner, labels), bound in zip(seeds, bounds, strict=True):
-            self._continue(part, labels.rows(np.flatnonzero(bound <= cut)[:NARROW]), inner, beam=BEAM)
+            self._continue(part, labels.rows(np.flatnonzero(bound <= cut)[:NARROW]), inner.steps, beam=BEAM)
 
     def _seeds(self, part: Part, inner: Innermost, ceiling: float) -> Labels:
         """All fillings of the innermost stage that could lead to a measure of at most ``ceiling``."""
@@ -200,15 +202,18 @@ class Solver:
         return joined(found)
 
     def _continue(
-        self, part: Part, labels: Labels, inner: Innermost | None, ceiling: float = math.inf, beam: int = 0
+        self, part: Part, labels: Labels, seed_steps: SeedSteps | None, ceiling: float = math.inf, beam: int = 0
     ) -> None:
-        """Search from ``labels``; every mapping that is found becomes the incumbent if it is better."""
+        """Search from ``labels``; every mapping that is found becomes the incumbent if it is better.
+
+        ``seed_steps``: what stands in labels that are not the empty nest, by their actions.
+        """
         if not len(labels):
             return
         incumbent = Incumbent(min(ceiling, self.incumbent.measure), lambda: self.incumbent.measure)
         search = PathSearch(part.frame, self.goal, incumbent, beam, self.deadline)
-        if inner is not None:
-            search.seed_steps = inner.steps
+        if seed_steps is not None:
+            search.seed_steps = seed_steps
         try:
             for ending in search.run(labels):
                 self._consider(part.frame, ending)
@@ -237,11 +242,13 @@ class Solver:
             self.report(Progress(self.incumbent.measure, self.proven))
 
 
-def _outermost(frame: Frame) -> Labels:
+def _outermost(frame: Frame) -> tuple[Labels, tuple[Step, ...]]:
     """All nodes placed with all loops outside: the smallest tiles there are. Something fits if these do."""
     labels = frame.start()
+    steps: list[Step] = []
     mask = 0
     while mask != frame.everything and len(labels):
-        _, labels = next(iter(Growth(frame, mask).with_nodes(labels)))
+        step, labels = next(iter(Growth(frame, mask).with_nodes(labels)))
+        steps.append(step)
         mask = int(labels.placed[0]) if len(labels) else mask
-    return labels
+    return labels.with_columns(action=np.full(len(labels), SEED, dtype=np.int64)), tuple(steps)
