@@ -112,7 +112,7 @@ def formula_value(expression: Any, values: Mapping[str, float]) -> float:
 
     found = sympy.S(0) + expression
     found = found.subs({symbol: values[symbol.name] for symbol in found.free_symbols})
-    found = found.replace(lambda part: isinstance(part, AppliedUndef), _from_table)
+    found = sympy.S(0) + found.replace(lambda part: isinstance(part, AppliedUndef), _from_table)
     return float(found.evalf())
 
 
