@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +18,9 @@ from timeloop_py.mapper.rank_words import WordTables
 from timeloop_py.mapper.relevance import relevance
 from timeloop_py.mapper.spread import Spread, sizes_of, spread_choices
 from timeloop_py.mapper.words import WordCounter, Words
+
+if TYPE_CHECKING:
+    from timeloop_py.mapper.innermost import Tables
 
 
 def frames_of(retention: Retention) -> Iterator[Frame]:
@@ -49,6 +53,8 @@ class Frame:
         self.counter = WordCounter(self.space, spread) if self.space.imperfect else WordTables(self.space, spread)
         self.prices = find_prices(retention, spread, self.counter)
         self.dims = self.space.dims
+        #: the enumerations of the innermost stage by the order of its nodes, kept from one goal to the next
+        self.tables: dict[tuple[int, ...], Tables] = {}
         self.sizes = [sizes_of(self.space.problem.dims[dim], self.space.imperfect) for dim in self.dims]
         self.nodes = retention.nodes
         self.levels = [self.space.hierarchy.levels[index] for index in retention.stages]

@@ -23,7 +23,7 @@ the second not at all. The outermost node is not moved: it may be waiting for lo
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property, reduce
 from itertools import permutations
@@ -35,7 +35,7 @@ from timeloop_py.mapper.frame import Frame
 from timeloop_py.mapper.growth import Step
 from timeloop_py.mapper.labels import CLOSED, OPEN, Integers, Labels, Numbers
 from timeloop_py.mapper.objective import TIE, Goal
-from timeloop_py.mapper.sides import Rows, Side, divisor_chains, make_side, spatial_choices
+from timeloop_py.mapper.sides import Rows, divisor_chains, make_side, spatial_choices
 from timeloop_py.mapper.windows import sweep
 from timeloop_py.mapper.words import Place, Words
 
@@ -45,6 +45,8 @@ BLOCK = 64
 ROWS = 1 << 15
 #: Actions of labels that start from a seed are this number and below.
 SEED = -2
+
+Ceiling = Callable[[], float]
 
 
 def applies(frame: Frame) -> bool:
@@ -79,18 +81,27 @@ class Innermost:
         self.frame = frame
         self.order = order
         self.unused: set[int] = set()
-        self._tables = Tables(frame, order)
-        self._chains: list[Integers] = []
-        self._spreads: list[Rows] = []
-        self._starts: list[int] = [0]
+        if order not in frame.tables:
+            frame.tables[order] = Tables(frame, order)
+        self._tables = frame.tables[order]
+        self.forget()
 
     @property
     def priced(self) -> int:
         """Fillings of the stage whose energy was computed."""
         return self._tables.priced
 
-    def labels(self, goal: Goal, ceiling: float) -> Iterator[Labels]:
-        """All labels whose lower bound is at most ``ceiling``; their actions name a seed (:meth:`steps`)."""
+    def forget(self) -> None:
+        """Let go of the seeds made so far: no label of theirs is searched from any longer."""
+        self._chains: list[Integers] = []
+        self._spreads: list[Rows] = []
+        self._starts: list[int] = [0]
+
+    def labels(self, goal: Goal, ceiling: Ceiling) -> Iterator[Labels]:
+        """All labels whose lower bound is at most ``ceiling()``; their actions name a seed (:meth:`steps`).
+
+        The ceiling is asked again and again, and may fall; it may also raise an error to end the enumeration.
+        """
         for labels, chains in self._tables.labels(goal, ceiling):
             unused = self.frame.spread.unused[labels.spread, self._tables.stage - 1]
             self.unused.update(int(row) for row in np.unique(labels.spread[unused]))
@@ -149,9 +160,8 @@ class Pairs:
     most: Numbers
 
     @staticmethod
-    def none() -> Pairs:
-        rows = np.zeros(0, dtype=np.intp)
-        return Pairs(rows, rows, rows, np.zeros(0), np.zeros(0))
+    def joined(parts: Sequence[Pairs]) -> Pairs:
+        return Pairs(*(np.concatenate(columns) for columns in zip(*(part.columns for part in parts), strict=True)))
 
     @staticmethod
     def of(others: Rows, windows: Rows, energy: Numbers, spread: int, most: float) -> Pairs:
@@ -175,8 +185,8 @@ class Tables:
         self.stage = len(frame.levels) - 1
         self.windowed = next((place for place, index in enumerate(order) if frame.tracked[index]), None)
         others, windows = self._axes()
-        self.others = self._fitting(make_side(frame, order, others, self._chains))
-        self.windows = self._fitting(make_side(frame, order, windows, self._chains))
+        self.others = make_side(frame, order, others, self._chains, self._fits)
+        self.windows = make_side(frame, order, windows, self._chains, self._fits)
         numbers = [spatial_choices(frame, axes)[1] for axes in (others, windows)]
         self._groups: dict[tuple[int, int], list[int]] = {}
         for row, pair in enumerate(zip(*(one.tolist() for one in numbers), strict=True)):
@@ -214,10 +224,6 @@ class Tables:
                 return False
         return True
 
-    def _fitting(self, side: Side) -> Side:
-        """Those rows whose tiles fit beside the smallest of the other side."""
-        return side.rows(np.flatnonzero(self._fits([words[:, None] for words in side.tile_words])[:, 0]))
-
     def _fits(self, tile_words: Sequence[Numbers] | Numbers) -> NDArray[np.bool_]:
         """Whether tiles of these words, node by node, find room together."""
         level = self.frame.levels[self.stage]
@@ -232,33 +238,38 @@ class Tables:
 
     # -- pairs ----------------------------------------------------------------------------------------
 
-    def labels(self, goal: Goal, ceiling: float) -> Iterator[tuple[Labels, Integers]]:
+    def labels(self, goal: Goal, ceiling: Ceiling) -> Iterator[tuple[Labels, Integers]]:
         """Labels whose lower bound is at most ``ceiling``, and the chains of tile sizes they stand for."""
         for case in range(1 if self.windowed is None else self.windowed + 1):
-            pairs = self._case_pairs(case, goal, ceiling)
-            for begin in range(0, len(pairs.spread), ROWS):
-                part = pairs.rows(slice(begin, begin + ROWS))
-                part = part.rows(self._possible(part))
-                if not len(part.spread):
-                    continue
-                for exact in (False, True):
-                    labels, chains = self._labelled(case, part, exact)
-                    good = np.flatnonzero(self.frame.bound(labels, goal) <= ceiling * (1 + TIE))
-                    part = part.rows(good)
-                if len(good):
-                    yield labels.rows(good), chains[good]
+            for pairs in self._case_pairs(case, goal, ceiling):
+                for begin in range(0, len(pairs.spread), ROWS):
+                    part = pairs.rows(slice(begin, begin + ROWS))
+                    part = part.rows(self._possible(part))
+                    if not len(part.spread):
+                        continue
+                    for exact in (False, True):
+                        labels, chains = self._labelled(case, part, exact)
+                        good = np.flatnonzero(self.frame.bound(labels, goal) <= ceiling() * (1 + TIE))
+                        part = part.rows(good)
+                    if len(good):
+                        yield labels.rows(good), chains[good]
 
-    def _case_pairs(self, case: int, goal: Goal, ceiling: float) -> Pairs:
+    def _case_pairs(self, case: int, goal: Goal, ceiling: Ceiling) -> Iterator[Pairs]:
         """Rows of the two sides that may stay within the ceiling, under every choice of spatial factors they allow."""
-        found = [Pairs.none()]
+        found: list[Pairs] = []
         for (first, second), spreads in self._groups.items():
-            most = self._most_energy(goal, ceiling, spreads)
+            most = self._most_energy(goal, ceiling(), spreads)
             others, windows = self._rows(case, first, second)
             if most < 0 or not len(others) or not len(windows):
                 continue
             for one, two, energy in self._pairs(case, others, windows, spreads, most):
                 found.extend(Pairs.of(one, two, energy, spread, most) for spread in spreads)
-        return Pairs(*(np.concatenate(columns) for columns in zip(*(pairs.columns for pairs in found), strict=True)))
+                ceiling()
+                if sum(len(pairs.spread) for pairs in found) >= ROWS:
+                    yield Pairs.joined(found)
+                    found = []
+        if found:
+            yield Pairs.joined(found)
 
     def _rows(self, case: int, first: int, second: int) -> tuple[Rows, Rows]:
         """Rows of both sides with these spatial factors, the other side's in the case."""

@@ -124,20 +124,34 @@ def make_side(
     order: tuple[int, ...],
     axes: Sequence[int],
     chains_of: Callable[[int, int], Integers],
+    fits: Callable[[Sequence[Numbers]], NDArray[np.bool_]],
 ) -> Side:
-    """The side of ``axes``; ``chains_of(axis, size)`` are the chains of tile sizes to choose from, (choices, nodes)."""
+    """The side of ``axes``; ``chains_of(axis, size)`` are the chains of tile sizes to choose from, (choices, nodes).
+
+    Rows whose tiles do not fit even beside the smallest of the other side are left out; ``fits`` is asked about words
+    of tiles node by node.
+    """
     choices, _ = spatial_choices(frame, axes)
-    arrays = frame.spread.factors.shape[1]
-    parts, numbers = [], []
-    for number, choice in enumerate(choices):
-        taken = choice[0].prod(axis=0)
-        sizes = [frame.space.problem.dims[frame.dims[axis]] // int(one) for axis, one in zip(axes, taken, strict=True)]
-        rows = _combined([chains_of(axis, size) for axis, size in zip(axes, sizes, strict=True)], len(order))
+    counter = _counter(frame, axes, choices[:, 0], choices[:, 1])
+    stage = len(frame.levels) - 1
+    parts = []
+    for number in range(len(choices)):
+        rows = np.ones((1, len(order), len(frame.dims)), dtype=np.int64)
+        for axis in axes:
+            chains = chains_of(axis, int(counter.spread.full[number, axis]))
+            repeated = len(rows)
+            rows = np.repeat(rows, len(chains), axis=0)
+            rows[:, :, axis] = np.tile(chains, (repeated, 1))
+            spread = np.full(len(rows), number, dtype=np.intp)
+            words = [
+                counter.tile_words(frame.nodes[index], Place(rows[:, position], spread, stage))
+                for position, index in enumerate(order)
+            ]
+            # Tiles only grow with the dimensions to come.
+            rows = rows[fits(words)]
         parts.append(rows)
-        numbers.append(np.full(len(rows), number, dtype=np.intp))
-    choice_of = np.concatenate(numbers)
-    chains = np.ones((len(choice_of), len(order), len(frame.dims)), dtype=np.int64)
-    chains[:, :, list(axes)] = np.concatenate(parts)
+    chains = np.concatenate(parts)
+    choice_of = np.repeat(np.arange(len(parts)), [len(rows) for rows in parts])
     own = len(frame.levels) - 2
     pinned = [
         axis
@@ -145,16 +159,22 @@ def make_side(
         if frame.spread.pins[:, own, axis].any() and (choices[:, 0, own, place] > 1).any()
     ]
     _, first, spread = np.unique(numbered([choice_of, *chains[:, 0, pinned].T]), return_index=True, return_inverse=True)
-    factors = np.ones((len(first), arrays, len(frame.dims)), dtype=np.int64)
-    pins = np.zeros_like(factors)
-    factors[:, :, list(axes)] = choices[choice_of[first], 0]
-    pins[:, :, list(axes)] = choices[choice_of[first], 1]
-    for axis in pinned:
-        pins[:, own, axis] = np.where(factors[:, own, axis] > 1, chains[first, 0, axis], pins[:, own, axis])
-    sizes_here = np.ones(len(frame.dims), dtype=np.int64)
-    sizes_here[list(axes)] = [frame.space.problem.dims[frame.dims[axis]] for axis in axes]
-    counter = frame.counter.on(Spread(factors, np.ones_like(factors), pins, sizes_here // factors.prod(axis=1)))
-    return Side(frame, order, tuple(axes), chains, choice_of, counter, spread.ravel())
+    factors, pins = choices[choice_of[first], 0], choices[choice_of[first], 1]
+    for place, axis in enumerate(axes):
+        if axis in pinned:
+            pins[:, own, place] = np.where(factors[:, own, place] > 1, chains[first, 0, axis], pins[:, own, place])
+    return Side(frame, order, tuple(axes), chains, choice_of, _counter(frame, axes, factors, pins), spread.ravel())
+
+
+def _counter(frame: Frame, axes: Sequence[int], some_factors: Integers, some_pins: Integers) -> WordCounter:
+    """Counts under spatial factors and pins (choices, arrays, axes) of some dimensions, one iteration of all others."""
+    shape = (*some_factors.shape[:2], len(frame.dims))
+    factors, pins = np.ones(shape, dtype=np.int64), np.zeros(shape, dtype=np.int64)
+    factors[:, :, list(axes)] = some_factors
+    pins[:, :, list(axes)] = some_pins
+    sizes = np.ones(len(frame.dims), dtype=np.int64)
+    sizes[list(axes)] = [frame.space.problem.dims[frame.dims[axis]] for axis in axes]
+    return frame.counter.on(Spread(factors, np.ones_like(factors), pins, sizes // factors.prod(axis=1)))
 
 
 def numbered(columns: Sequence[Integers]) -> Integers:
@@ -181,11 +201,3 @@ def divisor_chains(size: int, length: int) -> list[tuple[int, ...]]:
         if size % first == 0
         for rest in divisor_chains(first, length - 1)
     ]
-
-
-def _combined(per_axis: Sequence[Integers], nodes: int) -> Integers:
-    """Every combination of chains of the axes: (rows, nodes, axes)."""
-    if not per_axis:
-        return np.ones((1, nodes, 0), dtype=np.int64)
-    grids = np.meshgrid(*(np.arange(len(rows)) for rows in per_axis), indexing="ij")
-    return np.stack([rows[grid.ravel()] for rows, grid in zip(per_axis, grids, strict=True)], axis=2)

@@ -27,12 +27,15 @@ from timeloop_py.specs.mapping import Mapping
 
 #: Labels per cell that a narrow search keeps, and seeds it starts from.
 BEAM = 64
-NARROW = 512
-#: How far above the lower bound the first ceiling is, and by what the distance then grows.
-FIRST_STEP = 0.0005
+NARROW = 256
+#: How far above the lower bound the first ceiling is, and by what the distance then grows: where nothing lay below the
+#: last one, and otherwise.
+FIRST_STEP = 0.001
+LONG_STEP = 4.0
 STEP = 2.0
-#: Seeds that are searched from without asking a narrow search for a ceiling first.
+#: Seeds that are searched from without asking a narrow search for a ceiling first, and the most that are held at once.
 FEW = 3000
+MANY = 200_000
 #: Ceilings above this multiple of the lower bound: the smallest tiles are tried, and with them whether anything fits.
 FAR = 4.0
 
@@ -153,21 +156,14 @@ class Solver:
         ceiling = low * (1 + FIRST_STEP)
         while True:
             ceiling = min(ceiling, self.incumbent.measure)
-            seeds = [(part, inner, self._seeds(part, inner, ceiling)) for part in staged for inner in part.inner]
-            count = sum(len(labels) for _, _, labels in seeds)
-            if count > FEW and ceiling < self.incumbent.measure:
-                self._narrow(seeds)
-                if self.incumbent.measure <= ceiling:
-                    continue
-            else:
-                self._exhaust(seeds, ceiling)
-                if self.incumbent.measure <= ceiling * (1 + TIE):
-                    return
-                if not whole:
-                    self._prove(ceiling)
+            seeds = sum(self._exhaust(part, ceiling) for part in staged if part.low <= ceiling)
+            if self.incumbent.measure <= ceiling * (1 + TIE):
+                return
+            if not whole:
+                self._prove(ceiling)
             if ceiling == math.inf:
                 return
-            ceiling = low + (ceiling - low) * STEP
+            ceiling = low + (ceiling - low) * (STEP if seeds else LONG_STEP)
             if ceiling > FAR * low and self.incumbent.measure == math.inf:
                 for part in staged:
                     labels, steps = _outermost(part.frame)
@@ -175,31 +171,49 @@ class Solver:
                 if self.incumbent.measure == math.inf:
                     ceiling = math.inf
 
-    def _exhaust(self, seeds: list[tuple[Part, Innermost, Labels]], ceiling: float) -> None:
-        """Search everything that the seeds lead to and that stays within the ceiling."""
-        for part, inner, labels in seeds:
-            self._continue(part, labels, inner.steps, ceiling)
-        for part in dict.fromkeys(part for part, _, _ in seeds):
-            unused = sorted(set().union(*(inner.unused for inner in part.inner)))
-            if unused:
-                self._continue(part, part.frame.start().rows(np.array(unused, dtype=np.intp)), None, ceiling)
+    def _exhaust(self, part: Part, ceiling: float) -> int:
+        """Search everything of a part that stays within the ceiling; how many seeds there were."""
+        seeds = 0
+        for inner in part.inner:
+            held: list[Labels] = []
+            for labels in inner.labels(self.goal, lambda: self._still(ceiling)):
+                held.append(labels)
+                seeds += len(labels)
+                if sum(map(len, held)) >= MANY:
+                    self._follow(part, inner, joined(held), ceiling)
+                    held = []
+                    inner.forget()
+            if held:
+                self._follow(part, inner, joined(held), ceiling)
+            inner.forget()
+        unused = sorted(set().union(*(inner.unused for inner in part.inner)))
+        if unused:
+            self._continue(part, part.frame.start().rows(np.array(unused, dtype=np.intp)), None, ceiling)
+        return seeds
 
-    def _narrow(self, seeds: list[tuple[Part, Innermost, Labels]]) -> None:
+    def _still(self, ceiling: float) -> float:
+        """The ceiling, or what was found below it meanwhile; raises an error at the deadline."""
+        if time.monotonic() > self.deadline:
+            raise OutOfTimeError(self.proven)
+        return min(ceiling, self.incumbent.measure)
+
+    def _follow(self, part: Part, inner: Innermost, labels: Labels, ceiling: float) -> None:
+        """Search all that seeds lead to; many of them first narrowly, for a lower ceiling.
+
+        Where they lead to no mapping below it, and none is known, one above it tells how far to go.
+        """
+        if len(labels) > FEW:
+            self._narrow(part, inner, labels)
+            bound = part.frame.bound(labels, self.goal)
+            labels = labels.rows(np.flatnonzero(bound <= self.incumbent.ceiling()))
+        self._continue(part, labels, inner.steps, ceiling)
+        if self.incumbent.measure == math.inf:
+            self._narrow(part, inner, labels)
+
+    def _narrow(self, part: Part, inner: Innermost, labels: Labels) -> None:
         """A good mapping from the most promising seeds."""
-        bounds = [part.frame.bound(labels, self.goal) for part, _, labels in seeds]
-        cut = np.sort(np.concatenate(bounds))[:NARROW][-1]
-        for (part, inner, labels), bound in zip(seeds, bounds, strict=True):
-            self._continue(part, labels.rows(np.flatnonzero(bound <= cut)[:NARROW]), inner.steps, beam=BEAM)
-
-    def _seeds(self, part: Part, inner: Innermost, ceiling: float) -> Labels:
-        """All fillings of the innermost stage that could lead to a measure of at most ``ceiling``."""
-        found = [part.frame.start().rows(np.zeros(0, dtype=np.intp))]
-        if part.low <= ceiling:
-            for labels in inner.labels(self.goal, ceiling):
-                if time.monotonic() > self.deadline:
-                    raise OutOfTimeError(self.proven)
-                found.append(labels)
-        return joined(found)
+        best = np.argsort(part.frame.bound(labels, self.goal), kind="stable")[:NARROW]
+        self._continue(part, labels.rows(np.sort(best)), inner.steps, beam=BEAM)
 
     def _continue(
         self, part: Part, labels: Labels, seed_steps: SeedSteps | None, ceiling: float = math.inf, beam: int = 0
