@@ -173,13 +173,15 @@ def _cartesian(flow: Dataflow, classes: int) -> _Terms:
         slowest = barrier.without(Moments([one.mean for one in steps], [one.variance for one in steps]), counts)
     per_step = 1 if flow.bank_contention == "none" else _symbol("s_b")
     of_pe = group_steps(channels, weights, Moments(letter("A", of_tile.mean), 0)).mean
+    draining = (_symbol("M_D") - _symbol("M")) * per_step
     time = ComputeTime(
         steps=of_pe,
         stalled=of_pe * (per_step - 1),
         slowest=_symbol("M"),
         stalls=_symbol("M") * (per_step - 1),
         overhead=_symbol("h") * channels,
-        draining=(_symbol("M_D") - _symbol("M")) * per_step,
+        draining=draining,
+        drained=draining,
     )
     definitions |= {
         "M": slowest,
@@ -206,13 +208,15 @@ def _dot_product(flow: Dataflow, classes: int) -> _Terms:
     taps, lanes = _symbol("R") * _symbol("S"), _symbol("F") * _symbol("I")
     per_position = _symbol("K_c") * reduction_steps(_symbol("C"), taps, lanes, flow.vector_over)
     slowest = per_position * largest([_symbol(f"t_{number}") for number in _numbers(classes)])
+    draining = maximum(0, _drain() - _symbol("M") - _symbol("h"))
     time = ComputeTime(
         steps=per_position * _symbol("t"),
         stalled=0 * slowest,
         slowest=_symbol("M"),
         stalls=0 * slowest,
         overhead=_symbol("h"),
-        draining=maximum(0, _drain() - _symbol("M") - _symbol("h")),
+        draining=draining,
+        drained=draining,
     )
     return _Terms(_terms_of(time, slowest), {"M": slowest})
 

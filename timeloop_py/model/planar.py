@@ -18,7 +18,8 @@ from timeloop_py.specs.tables import EnergyTable
 
 #: What becomes of a multiplier slot (one multiplier in one cycle). ``zero_operands``: multiplied by a dense machine,
 #: ``placeholders``: by one that stores run lengths. ``drain``: waiting for the other half of the
-#: accumulators, ``memory``: for any other component with a stated rate.
+#: accumulators, ``memory``: for any other component with a stated rate. ``barrier``: waiting for slower PEs; without a
+#: barrier that is at the end of the layer, and every PE waits for drains by itself.
 SLOTS = (
     "useful",
     "out_of_range",
@@ -158,6 +159,8 @@ def _slots(batch: Batch, time: ComputeTime, group_cycles: Array, products: Produ
     )
 
     compressed = batch.flow.template.compressed
+    # What all PEs wait for together, before a barrier or at the end of the layer.
+    together = time.slowest + time.stalls + time.draining
 
     def per_unit(slots_of_a_group: Array) -> Array:
         return batch.sum_groups(np.broadcast_to(slots_of_a_group * lanes, group_cycles.shape))
@@ -170,8 +173,8 @@ def _slots(batch: Batch, time: ComputeTime, group_cycles: Array, products: Produ
         "fragmentation": per_unit(time.steps * repeats) - issued,
         "bank_stalls": per_unit(time.stalled * repeats),
         "overhead": per_unit(time.overhead * busy * repeats),
-        "drain": per_unit(time.draining * busy * repeats),
-        "barrier": per_unit(((time.slowest + time.stalls) * busy - time.steps - time.stalled) * repeats),
+        "drain": per_unit(time.drained * repeats),
+        "barrier": per_unit((together * busy - time.steps - time.stalled - time.drained) * repeats),
         "memory": per_unit((group_cycles - (time.cycles + time.draining) * repeats) * busy),
         "idle_pes": per_unit(group_cycles * (batch.parameter("processing_elements")[unit][:, None] - busy)),
     }

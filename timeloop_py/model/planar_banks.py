@@ -37,7 +37,7 @@ def bank_time(batch: Batch, zeros: BlockZeros, steps: Array, slowest: Array) -> 
     if batch.flow.bank_contention == "none":
         return BankTime(mean, longest)
     depth = batch.flow.queue_depth if batch.flow.bank_contention == "queued" else 0
-    kinds = [_kinds(one.x, one.y) for one in batch.pass_of_group]
+    kinds = [tile_kinds(one.x, one.y) for one in batch.pass_of_group]
     scatters = [_scatter(batch, group, tiles) for group, tiles in enumerate(kinds)]
     rows = [_rows(batch, zeros, group, steps[group], slowest[group]) for group in range(len(kinds))]
     # Many layers have the same tiles.
@@ -64,7 +64,7 @@ def _over_tiles(steps: Array, counts: Array, cycles: Array) -> tuple[Array, Arra
 
 
 @dataclass(frozen=True)
-class _Kinds:
+class Kinds:
     """Kinds of tiles of a pass that have inputs: as (x, y), their PEs, and the place of their class of sizes."""
 
     tiles: tuple[tuple[Line, Line], ...]
@@ -73,7 +73,8 @@ class _Kinds:
 
 
 @lru_cache(maxsize=1 << 12)
-def _kinds(x: AxisTiles, y: AxisTiles) -> _Kinds:
+def tile_kinds(x: AxisTiles, y: AxisTiles) -> Kinds:
+    """Kinds of tiles of a pass whose PE columns have the tiles ``x`` and whose rows have ``y``."""
     columns, rows = _lines(x), _lines(y)
     x_sizes, y_sizes = _sizes(x), _sizes(y)
     found = [
@@ -82,7 +83,7 @@ def _kinds(x: AxisTiles, y: AxisTiles) -> _Kinds:
         for (row, copies) in rows.items()
         if any(column.sizes) and any(row.sizes)
     ]
-    return _Kinds(*(tuple(part) for part in zip(*found, strict=True)))
+    return Kinds(*(tuple(part) for part in zip(*found, strict=True)))
 
 
 def _sizes(axis: AxisTiles) -> list[tuple[int, ...]]:
@@ -95,7 +96,7 @@ def _lines(axis: AxisTiles) -> Counter[Line]:
     return Counter(Line(*line) for line in zip(sizes, origins, axis.written, strict=True))
 
 
-def _scatter(batch: Batch, group: int, kinds: _Kinds) -> Scatter:
+def _scatter(batch: Batch, group: int, kinds: Kinds) -> Scatter:
     one, unit = batch.pass_of_group[group], batch.unit_of_group[group]
     weight_lanes, activation_lanes, banks = (
         int(batch.parameter(name)[unit]) for name in ("F", "I", "accumulator_banks")

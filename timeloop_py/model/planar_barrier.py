@@ -54,7 +54,7 @@ class Slowest:
         rest = np.ones_like(result, dtype=bool)
         rest[groups] = False
         for case in self._cases():
-            if case.model.independent_tiles:
+            if self._is_exact(case):
                 result[case.group, case.point] = self._of_case(case, 0.0)
             else:
                 rest[case.group, case.point] = True
@@ -70,12 +70,14 @@ class Slowest:
         """
         result = np.maximum(self.expected, constant)
         # Far from each other the larger one is the maximum: a PE's steps are a sum, and its tails are short.
-        close = (constant > 0) & (np.abs(self.expected - constant) <= _DEVIATIONS * self._spread)
+        busiest = np.where(self.batch.class_counts[:, :, None] > 0, self.steps.mean, -1.0).argmax(axis=1)
+        spread = np.take_along_axis(self.spread, busiest[:, None, :], axis=1)[:, 0]
+        close = (constant > 0) & (np.abs(self.expected - constant) <= _DEVIATIONS * spread)
         close &= (wanted > 0)[:, None] & (self.batch.parities == 1)[:, None]
         for case in self._cases():
             if close[case.group, case.point]:
                 close[case.group, case.point] = False
-                if case.model.independent_tiles:
+                if self._is_exact(case):
                     either = self._of_case(case, float(constant[case.group, case.point]))
                     result[case.group, case.point] = either
         groups, points = np.nonzero(close)
@@ -116,6 +118,14 @@ class Slowest:
                     if model is not None:
                         yield _Case(int(group), point, model)
 
+    def _is_exact(self, case: _Case) -> bool:
+        """Whether the PE's steps are a sum of independent channels, or wait for each other in every one of them."""
+        block = int(self.batch.first_block[case.group])
+        alike = (
+            self.batch.flow.barrier == "per_channel" or not self.zeros.channel_covariance[block, :, case.point].any()
+        )
+        return case.model.independent_tiles and alike
+
     def _of_case(self, case: _Case, at_least: float) -> float:
         block = int(self.batch.first_block[case.group])
         shapes = self.zeros.activation_tiles(block)
@@ -136,7 +146,7 @@ class Slowest:
 
     @cached_property
     def _normal(self) -> Array:
-        """A barrier per group or channel over several parities, or over tiles with something in common."""
+        """A barrier per group or channel over several parities, or over tiles or channels with something in common."""
         batch = self.batch
         limits = batch.sum_blocks(
             barrier.longest(
@@ -156,10 +166,9 @@ class Slowest:
         return np.asarray(slowest * parts[:, 0])
 
     @cached_property
-    def _spread(self) -> Array:
-        """Standard deviation of the steps of the busiest PE, over weights and activations."""
+    def spread(self) -> Array:
+        """Standard deviation of a PE's steps, over weights and activations, (groups, PE classes, points)."""
         weights, activations = self.zeros.weights, self.zeros.activations
         second = weights.second[:, None, :] * activations.second - (weights.mean[:, None, :] * activations.mean) ** 2
         variance = self.batch.sum_blocks(self.channels[:, None, None] * second)
-        busiest = np.where(self.batch.class_counts[:, :, None] > 0, self.steps.mean, -1.0).argmax(axis=1)
-        return np.sqrt(np.maximum(np.take_along_axis(variance, busiest[:, None, :], axis=1)[:, 0], 0.0))
+        return np.sqrt(np.maximum(variance, 0.0))

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from timeloop_py.model.batch import Array, Batch, Densities
-from timeloop_py.model.planar_banks import bank_time
+from timeloop_py.model.planar_banks import bank_time, tile_kinds
 from timeloop_py.model.planar_barrier import Slowest
 from timeloop_py.model.planar_zeros import BlockZeros
+from timeloop_py.numbers.expectation import expected_maximum_normal
 from timeloop_py.numbers.operations import Number, ceiling_divide
 from timeloop_py.sparsity.fragmentation import Moments, group_steps
 from timeloop_py.specs.dataflow import VectorOver
@@ -22,7 +23,7 @@ class ComputeTime:
     ``steps``: vector steps of all busy PEs together, ``stalled``: cycles that they wait for banks. ``slowest``:
     expected steps of the PE that the barrier waits for. ``stalls`` and ``overhead``: cycles that bank conflicts and
     block overheads add to it. ``draining``: cycles that the group waits until the partial sums of the one before it
-    have left the other half of the accumulators.
+    have left the other half of the accumulators; ``drained``: cycles that all busy PEs together wait for that.
     """
 
     steps: Array
@@ -31,6 +32,7 @@ class ComputeTime:
     stalls: Array
     overhead: Array
     draining: Array
+    drained: Array
 
     @property
     def cycles(self) -> Array:
@@ -52,21 +54,40 @@ def compute_time(batch: Batch, densities: Densities, zeros: BlockZeros | None = 
 def _cartesian_time(batch: Batch, zeros: BlockZeros) -> ComputeTime:
     channels = batch.layer_value("channels_per_group")[batch.unit_of_block][:, None, None]
     weights = Moments(zeros.weights.mean[:, None, :], zeros.weights.variance[:, None, :])
-    of_blocks = group_steps(channels, weights, zeros.activations)
+    of_blocks = group_steps(channels, weights, zeros.activations, zeros.channel_covariance)
     steps = Moments(batch.sum_blocks(of_blocks.mean), batch.sum_blocks(of_blocks.variance))
     slowest = Slowest(batch, zeros, steps)
     blocks = batch.sum_blocks(channels[:, :, 0].astype(float))
     overhead = np.broadcast_to(batch.flow.block_overhead_cycles * blocks, slowest.expected.shape)
     per_step = bank_time(batch, zeros, steps.mean, slowest.expected)
     of_all = (steps.mean * batch.class_counts[:, :, None]).sum(axis=1)
-    return ComputeTime(
-        steps=of_all,
-        stalled=of_all * (per_step.mean - 1),
-        slowest=slowest.expected,
-        stalls=slowest.expected * (per_step.slowest - 1),
-        overhead=overhead,
-        draining=_draining(batch, slowest, per_step.slowest, overhead),
-    )
+    draining = _draining(batch, slowest, per_step.slowest, overhead)
+    stalled, stalls = of_all * (per_step.mean - 1), slowest.expected * (per_step.slowest - 1)
+    drained = draining * batch.group_busy_pes[:, None]
+    if batch.flow.barrier == "none":
+        last = drained + (slowest.expected + stalls) * batch.group_busy_pes[:, None] - of_all - stalled
+        drained = np.minimum(_drained_alone(batch, slowest, per_step.mean, overhead), np.maximum(last, 0.0))
+    return ComputeTime(of_all, stalled, slowest.expected, stalls, overhead, draining, drained)
+
+
+def _drained_alone(batch: Batch, slowest: Slowest, per_step: Array, overhead: Array) -> Array:
+    """Cycles that all busy PEs together wait for drains where none waits for another before the end of the layer.
+
+    Every PE for itself: ``E[max(drain, own time)]`` less its own time, which is taken to be normal.
+    """
+    waited = np.zeros_like(per_step)
+    for group, one in enumerate(batch.pass_of_group):
+        kinds = tile_kinds(one.x, one.y)
+        of_class = list(kinds.classes)
+        own = slowest.steps.mean[group][of_class] * per_step[group] + overhead[group]
+        deviation = slowest.spread[group][of_class] * per_step[group]
+        sums = np.array([x.kept * y.kept for x, y in kinds.tiles])[:, None]
+        for channels, share in batch.groups_before:
+            drain = np.asarray(drain_cycles(channels[group], sums, batch.drain_rates[group]))
+            means, deviations = np.broadcast_arrays(own, drain), (deviation, np.zeros_like(deviation))
+            ends = expected_maximum_normal(np.stack(means, axis=-1), np.stack(deviations, axis=-1), 1)
+            waited[group] += share[group] * (np.array(kinds.counts) @ (ends - own))
+    return waited
 
 
 def _draining(batch: Batch, slowest: Slowest, slowdown: Array, overhead: Array) -> Array:
@@ -108,9 +129,16 @@ def _dot_product_time(batch: Batch) -> ComputeTime:
     steps = (per_position * (positions * batch.class_counts).sum(axis=1))[:, None]
     slowest = (per_position * largest)[:, None]
     overhead = np.full_like(steps, batch.flow.block_overhead_cycles)
-    waited = np.zeros_like(steps)
+    # Without barriers every PE waits for its own drains.
+    apart = batch.flow.barrier == "none"
+    own = per_position[:, None] * positions if apart else np.broadcast_to(slowest, positions.shape)
+    sums = positions if apart else np.broadcast_to(batch.group_output_tile[:, None], positions.shape)
+    busy = np.where(positions > 0, batch.class_counts, 0)
+    waited, drained = np.zeros_like(steps), np.zeros_like(steps)
     for channels, share in batch.groups_before:
         drain = np.asarray(drain_cycles(channels, batch.group_output_tile, batch.drain_rates))[:, None]
         waited += share[:, None] * np.maximum(drain - slowest - overhead, 0.0)
+        alone = np.asarray(drain_cycles(channels[:, None], sums, batch.drain_rates[:, None]))
+        drained += share[:, None] * (np.maximum(alone - own - overhead, 0.0) * busy).sum(axis=1, keepdims=True)
     none = np.zeros_like(steps)
-    return ComputeTime(steps, none, slowest, none, overhead, waited)
+    return ComputeTime(steps, none, slowest, none, overhead, waited, drained)

@@ -125,6 +125,15 @@ class BlockZeros:
         return Moments(mean, variance)
 
     @cached_property
+    def channel_covariance(self) -> Array:
+        """Covariance of a block's activation vectors with those of all other channels, (blocks, classes, points)."""
+        covariance: Array = np.zeros(np.shape(self.activations.mean))
+        for block, point, model in self._structured(self.activation_models):
+            for place, tile in enumerate(self.activation_tiles(block)):
+                covariance[block, place, point] = _covariance(model, tile, self._lanes("I", block))
+        return covariance
+
+    @cached_property
     def weight_entries(self) -> Array:
         """Stored weights of a (group, channel) block."""
         entries = self._weight_block[:, None] * self.densities.weight[self.batch.unit_of_block]
@@ -169,6 +178,11 @@ def _vectors(model: DensityModel, tile: Tile, lanes: int) -> _Vectors:
         return _Vectors(0.0, 0.0, 0.0)
     mean, variance = model.vector_moments(tile, lanes)
     return _Vectors(float(mean), float(variance), float(model.tile_variance(tile, lanes)))
+
+
+@lru_cache(maxsize=1 << 16)
+def _covariance(model: DensityModel, tile: Tile, lanes: int) -> float:
+    return 0.0 if 0 in tile else model.channel_covariance(tile, lanes)
 
 
 @lru_cache(maxsize=1 << 16)

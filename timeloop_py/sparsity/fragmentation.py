@@ -47,16 +47,21 @@ def activation_vectors(tile: Number, zeros: DensityModel, lanes: Number) -> Mome
     return Moments(zeros.vector_moments(tile, lanes)[0], zeros.tile_variance(tile, lanes))
 
 
-def group_steps(channels: Number, weights: Moments, activations: Moments) -> Moments:
+def group_steps(channels: Number, weights: Moments, activations: Moments, covariance: Number = 0.0) -> Moments:
     """Steps of a PE in one output-channel group: ``sum over channels of A_c * W_c``.
 
     The variance is what differs between PEs: weights are broadcast, so given them only the activations vary, and
 
-        mean = C * E[W] * E[A],    variance = C * E[W^2] * Var[A].
+        mean = C * E[W] * E[A],    variance = C * (E[W^2] * Var[A] + E[W]^2 * covariance),
 
+    ``covariance`` being that of a channel's A with those of all other channels of the PE (0 where channels are
+    independent, :meth:`.DensityModel.channel_covariance`).
     Parities of a stride above 1, and channels that differ, are groups of their own: add their moments.
     """
-    return Moments(channels * weights.mean * activations.mean, channels * weights.second * activations.variance)
+    variance = weights.second * activations.variance
+    if not (isinstance(covariance, float) and covariance == 0):
+        variance = variance + weights.mean**2 * covariance
+    return Moments(channels * weights.mean * activations.mean, channels * variance)
 
 
 def lost_slots(steps: Number, products: Number, multipliers: Number) -> Any:

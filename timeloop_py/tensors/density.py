@@ -49,6 +49,13 @@ class DensityModel(ABC):
         """Whether the tiles of a channel are drawn independently of each other, and all channels alike."""
         return True
 
+    def channel_covariance(self, tile: Tile, lanes: int) -> float:
+        """Covariance of ``ceil(nnz / lanes)`` of a tile with those of the same place in all other channels together.
+
+        0 where channels are independent; what structure along channels evens out, or adds up.
+        """
+        return 0.0
+
     @property
     @abstractmethod
     def density(self) -> Number:

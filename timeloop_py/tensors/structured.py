@@ -22,6 +22,11 @@ from timeloop_py.tensors.density import (
     positions,
 )
 
+#: The rank of channels, counted from the last, of a tile [.., channels, rows, columns].
+CHANNEL_RANK = 3
+# Positions up to which the joint distribution of two channels is computed.
+_EXACT_POSITIONS = 256
+
 
 @dataclass(frozen=True)
 class BlockStructured(DensityModel):
@@ -55,6 +60,12 @@ class BlockStructured(DensityModel):
         for axis, side in enumerate(blocks):
             mask = np.repeat(mask, side, axis=axis)
         return mask[tuple(slice(extent) for extent in shape)]
+
+    def channel_covariance(self, tile: Tile, lanes: int) -> float:
+        """The channels of a block share its fate; rank -3 of a tile given as a shape is that of channels."""
+        if not isinstance(tile, tuple) or len(self.block) < CHANNEL_RANK:
+            return 0.0
+        return (self.block[-CHANNEL_RANK] - 1) * self._moments(tile, lanes)[1]
 
     def _pieces(self, tile: Tile) -> dict[int, int]:
         """How many pieces of blocks of each size an aligned tile consists of."""
@@ -110,6 +121,26 @@ class NMStructured(DensityModel):
         rank = np.argsort(np.argsort(rng.random((*rows, groups, self.m)), axis=-1), axis=-1)
         kept = (rank < self.n).reshape(*rows, groups * self.m)[..., :extent]
         return np.moveaxis(kept, -1, self.axis)
+
+    def channel_covariance(self, tile: Tile, lanes: int) -> float:
+        """Along channels (rank -3) a position has n of m: what one channel has more the m - 1 others have less.
+
+        From the joint distribution of two channels' counts, whose generating function at one position is
+        ``p00 + p10 (x + y) + p11 x y``; of large tiles, where rounding up to vectors hardly matters, in the limit.
+        """
+        if not isinstance(tile, tuple) or self.axis != -CHANNEL_RANK or self.m == 1:
+            return 0.0
+        mean, variance = self._moments(tile, lanes)
+        n = math.prod(tile)
+        if n > _EXACT_POSITIONS:
+            return -variance
+        both = self.density * (self.n - 1) / (self.m - 1)
+        one = self.density - both
+        turn = np.exp(-2j * np.pi * np.arange(n + 1) / (n + 1))
+        x, y = turn[:, None], turn[None, :]
+        joint = np.fft.ifft2((1 - both - 2 * one + one * (x + y) + both * x * y) ** n).real
+        vectors = -(-np.arange(n + 1) // lanes)
+        return float((self.m - 1) * (vectors @ joint @ vectors - mean**2))
 
     def _groups(self, tile: Tile) -> tuple[int, Any, Any]:
         """Rows of a tile, whole groups in each and positions left over in each."""
