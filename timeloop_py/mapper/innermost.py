@@ -22,7 +22,6 @@ the second not at all. The outermost node is not moved: it may be waiting for lo
 
 from __future__ import annotations
 
-from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property, reduce
@@ -32,9 +31,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from timeloop_py.mapper.frame import Frame
-from timeloop_py.mapper.growth import Step
 from timeloop_py.mapper.labels import CLOSED, OPEN, Integers, Labels, Numbers
 from timeloop_py.mapper.objective import TIE, Goal
+from timeloop_py.mapper.seeds import Seeds
 from timeloop_py.mapper.sides import Rows, divisor_chains, make_side, spatial_choices
 from timeloop_py.mapper.windows import sweep
 from timeloop_py.mapper.words import Place, Words
@@ -43,9 +42,6 @@ from timeloop_py.mapper.words import Place, Words
 BLOCK = 64
 #: Labels that are made at once.
 ROWS = 1 << 15
-#: Actions of labels that start from a seed are this number and below.
-SEED = -2
-
 Ceiling = Callable[[], float]
 
 
@@ -84,69 +80,22 @@ class Innermost:
         if order not in frame.tables:
             frame.tables[order] = Tables(frame, order)
         self._tables = frame.tables[order]
-        self.forget()
 
     @property
     def priced(self) -> int:
         """Fillings of the stage whose energy was computed."""
         return self._tables.priced
 
-    def forget(self) -> None:
-        """Let go of the seeds made so far: no label of theirs is searched from any longer."""
-        self._chains: list[Integers] = []
-        self._spreads: list[Rows] = []
-        self._starts: list[int] = [0]
-
-    def labels(self, goal: Goal, ceiling: Ceiling) -> Iterator[Labels]:
-        """All labels whose lower bound is at most ``ceiling()``; their actions name a seed (:meth:`steps`).
+    def labels(self, goal: Goal, ceiling: Ceiling, seeds: Seeds) -> Iterator[Labels]:
+        """All labels whose lower bound is at most ``ceiling()``; their actions name a seed.
 
         The ceiling is asked again and again, and may fall; it may also raise an error to end the enumeration.
         """
         for labels, chains in self._tables.labels(goal, ceiling):
             unused = self.frame.spread.unused[labels.spread, self._tables.stage - 1]
             self.unused.update(int(row) for row in np.unique(labels.spread[unused]))
-            used = np.flatnonzero(~unused)
-            first = self._starts[-1]
-            self._chains.append(chains[used])
-            self._spreads.append(labels.spread[used].astype(np.intp))
-            self._starts.append(first + len(used))
-            yield labels.rows(used).with_columns(action=SEED - np.arange(first, first + len(used)))
-
-    def steps(self, action: int) -> tuple[Step, ...]:
-        """The nest of a seed, from inner to outer."""
-        number = SEED - action
-        part = bisect_right(self._starts, number) - 1
-        row = number - self._starts[part]
-        return seed_steps(self.frame, self.order, self._chains[part][row], int(self._spreads[part][row]))
-
-
-def seed_steps(frame: Frame, order: tuple[int, ...], chain: Integers, spread: int) -> tuple[Step, ...]:
-    """Loops and nodes of one seed; loops that slide overlapping tiles stand in their best order."""
-    steps = _loop_steps(chain[-1], np.ones_like(chain[-1]))
-    windowed = [position for position, index in enumerate(order) if frame.tracked[index]]
-    for position in range(len(order) - 1, -1, -1):
-        steps.append(Step(nodes=(order[position],)))
-        if position == 0:
-            break
-        segment = chain[position - 1] // chain[position]
-        axes = list(range(len(segment)))
-        if windowed and windowed[0] >= position:
-            index = order[windowed[0]]
-            place = Place(chain[position][None], np.array([spread]), len(frame.levels) - 1)
-            closing = frame.relevance[index].simple
-            tile = chain[windowed[0]][None]
-            slides = not (chain[position][closing] > chain[windowed[0]][closing]).any()
-            loops = np.where(closing, 1, segment)[None]
-            if slides:
-                (found,) = sweep(frame.counter, frame.nodes[index], tile, place, [loops]).orders
-                axes = [int(axis) for axis in found[0] if axis >= 0]
-                axes += [axis for axis in range(len(segment)) if axis not in axes]
-        steps.extend(Step(axis, int(segment[axis])) for axis in axes if segment[axis] > 1)
-    return tuple(steps)
-
-
-def _loop_steps(outer: Integers, inner: Integers) -> list[Step]:
-    return [Step(axis, int(bound)) for axis, bound in enumerate(outer // inner) if bound > 1]
+            used = labels.rows(np.flatnonzero(~unused))
+            yield used.with_columns(action=seeds.add(self.order, chains[~unused], used.spread))
 
 
 @dataclass(frozen=True)

@@ -17,12 +17,13 @@ import numpy as np
 
 from timeloop_py.mapper.frame import Frame, frames_of
 from timeloop_py.mapper.growth import Growth, Step
-from timeloop_py.mapper.innermost import SEED, Innermost, applies, node_orders
+from timeloop_py.mapper.innermost import Innermost, applies, node_orders
 from timeloop_py.mapper.labels import Labels, joined
 from timeloop_py.mapper.mapspace import Mapspace
 from timeloop_py.mapper.nests import MappingCost, mapping_cost, mapping_of
 from timeloop_py.mapper.objective import TIE, Goal
 from timeloop_py.mapper.paths import Ending, Incumbent, OutOfTimeError, PathSearch
+from timeloop_py.mapper.seeds import SEED, Seeds
 from timeloop_py.specs.mapping import Mapping
 
 #: Labels per cell that a narrow search keeps, and seeds it starts from.
@@ -173,23 +174,22 @@ class Solver:
 
     def _exhaust(self, part: Part, ceiling: float) -> int:
         """Search everything of a part that stays within the ceiling; how many seeds there were."""
-        seeds = 0
+        count = 0
+        held: list[Labels] = []
+        seeds = Seeds(part.frame)
         for inner in part.inner:
-            held: list[Labels] = []
-            for labels in inner.labels(self.goal, lambda: self._still(ceiling)):
+            for labels in inner.labels(self.goal, lambda: self._still(ceiling), seeds):
                 held.append(labels)
-                seeds += len(labels)
+                count += len(labels)
                 if sum(map(len, held)) >= MANY:
-                    self._follow(part, inner, joined(held), ceiling)
-                    held = []
-                    inner.forget()
-            if held:
-                self._follow(part, inner, joined(held), ceiling)
-            inner.forget()
+                    self._follow(part, seeds, joined(held), ceiling)
+                    held, seeds = [], Seeds(part.frame)
+        if held:
+            self._follow(part, seeds, joined(held), ceiling)
         unused = sorted(set().union(*(inner.unused for inner in part.inner)))
         if unused:
             self._continue(part, part.frame.start().rows(np.array(unused, dtype=np.intp)), None, ceiling)
-        return seeds
+        return count
 
     def _still(self, ceiling: float) -> float:
         """The ceiling, or what was found below it meanwhile; raises an error at the deadline."""
@@ -197,23 +197,23 @@ class Solver:
             raise OutOfTimeError(self.proven)
         return min(ceiling, self.incumbent.measure)
 
-    def _follow(self, part: Part, inner: Innermost, labels: Labels, ceiling: float) -> None:
+    def _follow(self, part: Part, seeds: Seeds, labels: Labels, ceiling: float) -> None:
         """Search all that seeds lead to; many of them first narrowly, for a lower ceiling.
 
         Where they lead to no mapping below it, and none is known, one above it tells how far to go.
         """
         if len(labels) > FEW:
-            self._narrow(part, inner, labels)
+            self._narrow(part, seeds, labels)
             bound = part.frame.bound(labels, self.goal)
             labels = labels.rows(np.flatnonzero(bound <= self.incumbent.ceiling()))
-        self._continue(part, labels, inner.steps, ceiling)
+        self._continue(part, labels, seeds.steps, ceiling)
         if self.incumbent.measure == math.inf:
-            self._narrow(part, inner, labels)
+            self._narrow(part, seeds, labels)
 
-    def _narrow(self, part: Part, inner: Innermost, labels: Labels) -> None:
+    def _narrow(self, part: Part, seeds: Seeds, labels: Labels) -> None:
         """A good mapping from the most promising seeds."""
         best = np.argsort(part.frame.bound(labels, self.goal), kind="stable")[:NARROW]
-        self._continue(part, labels.rows(np.sort(best)), inner.steps, beam=BEAM)
+        self._continue(part, labels.rows(np.sort(best)), seeds.steps, beam=BEAM)
 
     def _continue(
         self, part: Part, labels: Labels, seed_steps: SeedSteps | None, ceiling: float = math.inf, beam: int = 0
