@@ -123,6 +123,19 @@ def test_a_table_for_people(tmp_path) -> None:
     assert any(line.startswith("T3-pe-area: ") for line in lines)
 
 
+def test_another_system_its_long_rows_and_the_causes_of_its_misses(tmp_path) -> None:
+    result = invoke("--system", "eie", "--no-plots", "-o", str(tmp_path))
+    assert result.exit_code == 1
+    lines = result.stdout.splitlines()
+    theory = next(line for line in lines if line.startswith("theory "))
+    assert "9 numbers" in theory
+    assert "-18.4% to +6.2%" in theory
+    assert any(line.startswith("area: RAM at the density of SCNN's") for line in lines)
+    written = {row["id"]: row for row in csv.DictReader((tmp_path / "ledger.csv").open(encoding="utf-8", newline=""))}
+    assert written["theory"]["paper"].count("/") == 8
+    assert "10 KB arrays" in written["area"]["note"]
+
+
 def test_a_missed_claim_is_exit_code_1(tmp_path, monkeypatch) -> None:
     monkeypatch.setitem(system.MEASURES, "T2-peak", lambda runs: Measured(3.0, "half the multipliers are missing"))
     result = invoke("--only", "table2", "-o", str(tmp_path), "--format", "csv")

@@ -95,6 +95,12 @@ class Finding:
         return "pass" if max(map(abs, self.difference)) <= tolerance else "miss"
 
     @property
+    def note(self) -> str:
+        """How the number came about; of a miss, what the ledger says of its cause as well."""
+        notes = (self.measured.note, self.claim.note if self.verdict == "miss" else "")
+        return "; ".join(note for note in notes if note)
+
+    @property
     def kind(self) -> Literal["predicted", "fitted"]:
         return "fitted" if self.fitted else "predicted"
 
@@ -193,7 +199,7 @@ def to_objects(findings: Sequence[Finding]) -> list[dict[str, object]]:
             "quantity": finding.claim.quantity,
             "unit": finding.claim.unit + (" (at most)" if finding.claim.upper_bound else ""),
             "where": finding.claim.where,
-            "note": finding.measured.note,
+            "note": finding.note,
         }
         for finding in findings
     ]

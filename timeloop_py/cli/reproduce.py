@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 #: A claim misses its tolerance.
 CLAIM_MISSED = 1
+#: Of claims with more numbers the table gives the range of their differences.
+MOST_NUMBERS = 5
 
 
 @click.command("reproduce")
@@ -91,6 +93,19 @@ def _calibrate(table: Path | None) -> None:
     note(f"wrote {path}")
 
 
+def _cell(text: str, finding: Finding) -> str:
+    """A value, or how many there are where a line would not hold them; the files have them all."""
+    count = len(finding.difference)
+    return text if count <= MOST_NUMBERS else f"{count} numbers"
+
+
+def _differences(finding: Finding) -> str:
+    found = finding.difference
+    if len(found) <= MOST_NUMBERS:
+        return "/".join(f"{one:+.1%}" for one in found)
+    return f"{min(found):+.1%} to {max(found):+.1%}"
+
+
 def _table(findings: Sequence[Finding]) -> str:
     """Aligned columns; below them, what the numbers mean, misses first."""
     from timeloop_py.cli.text_table import aligned
@@ -102,9 +117,9 @@ def _table(findings: Sequence[Finding]) -> str:
         lines.append(
             [
                 claim.id,
-                claim.text(claim.paper),
-                claim.text(measured.value),
-                "/".join(f"{one:+.1%}" for one in finding.difference),
+                _cell(claim.text(claim.paper), finding),
+                _cell(claim.text(measured.value), finding),
+                _differences(finding),
                 claim.tolerance_text + (" (at most)" if claim.upper_bound else ""),
                 finding.verdict,
                 finding.kind,
@@ -112,5 +127,5 @@ def _table(findings: Sequence[Finding]) -> str:
             ]
         )
     shown = sorted(findings, key=lambda finding: finding.verdict != "miss")
-    notes = [f"{finding.claim.id}: {finding.measured.note}" for finding in shown if finding.measured.note]
+    notes = [f"{finding.claim.id}: {finding.note}" for finding in shown if finding.note]
     return "\n".join([*aligned(lines, left={0, 5, 6}), "", *notes])
