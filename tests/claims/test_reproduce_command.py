@@ -131,7 +131,8 @@ def test_another_system_its_long_rows_and_the_causes_of_its_misses(tmp_path) -> 
     assert "9 numbers" in theory
     assert "-18.4% to +6.2%" in theory
     assert any(line.startswith("area: RAM at the density of SCNN's") for line in lines)
-    written = {row["id"]: row for row in csv.DictReader((tmp_path / "ledger.csv").open(encoding="utf-8", newline=""))}
+    text = (tmp_path / "ledger.csv").read_text(encoding="utf-8")
+    written = {row["id"]: row for row in csv.DictReader(io.StringIO(text))}
     assert written["theory"]["paper"].count("/") == 8
     assert "10 KB arrays" in written["area"]["note"]
 
