@@ -44,21 +44,23 @@ class _Block:
 
 def mappings_in(space: Mapspace) -> int:
     """The number of mappings of a mapspace, whether or not they fit."""
-    return sum(_mappings_of(retention) for retention in space.retentions())
-
-
-def _mappings_of(retention: Retention) -> int:
-    by_level = retention.space.imperfect or retention.space.constraints.bind_loops
-    spreads: dict[tuple[bool, ...], Counter[tuple[Lanes, ...]]] = {}
-    for (used, lanes), count in _spreads(retention).items():
-        spreads.setdefault(used, Counter())[lanes] += count
+    by_level = space.imperfect or space.constraints.bind_loops
+    # What only depends on which levels hold anything, is counted once.
+    spreads: dict[tuple[int, ...], dict[tuple[bool, ...], Counter[tuple[Lanes, ...]]]] = {}
+    nests: dict[tuple[tuple[int, ...], tuple[bool, ...], Loops], int] = {}
     total = 0
-    for used, lanes_of in spreads.items():
-        segments: Counter[Loops] = Counter()
-        for pattern, orders in _node_orders(retention, used).items():
-            segments[pattern if by_level else (sum(pattern),)] += orders
-        for pattern, orders in segments.items():
-            total += orders * _nests(retention, pattern, lanes_of, by_level)
+    for retention in space.retentions():
+        stages = retention.stages
+        if stages not in spreads:
+            spreads[stages] = _spreads(retention)
+        for used, lanes_of in spreads[stages].items():
+            segments: Counter[Loops] = Counter()
+            for pattern, orders in _node_orders(retention, used).items():
+                segments[pattern if by_level else (sum(pattern),)] += orders
+            for pattern, orders in segments.items():
+                if (stages, used, pattern) not in nests:
+                    nests[stages, used, pattern] = _nests(retention, pattern, lanes_of, by_level)
+                total += orders * nests[stages, used, pattern]
     return total
 
 
@@ -210,8 +212,8 @@ def _node_orders(retention: Retention, used: tuple[bool, ...]) -> Counter[Loops]
     return found
 
 
-def _spreads(retention: Retention) -> Counter[tuple[tuple[bool, ...], tuple[Lanes, ...]]]:
-    """Choices of spatial factors: which arrays are used, and the lanes of every dimension.
+def _spreads(retention: Retention) -> dict[tuple[bool, ...], Counter[tuple[Lanes, ...]]]:
+    """Choices of spatial factors: the lanes of every dimension, by which arrays are used.
 
     With perfect factors lanes are drawn together in one: only their product counts.
     """
@@ -232,12 +234,12 @@ def _spreads(retention: Retention) -> Counter[tuple[tuple[bool, ...], tuple[Lane
                     more = tuple(((math.prod(x * y for x, y in one), 1),) for one in more)
                 after[(any(pair != (1, 1) for pair in factors), *used), rest, more] += count * ways
         reached = after
-    found: Counter[tuple[tuple[bool, ...], tuple[Lanes, ...]]] = Counter()
+    found: dict[tuple[bool, ...], Counter[tuple[Lanes, ...]]] = {}
     for (used, _, lanes), count in reached.items():
         units = math.prod(x * y for one in lanes for x, y in one)
         enough = units + 1e-9 >= space.constraints.utilization * space.hierarchy.compute.instances
         if enough and not (space.imperfect and _spread_twice(space, lanes)):
-            found[used, lanes] += count
+            found.setdefault(used, Counter())[lanes] += count
     return found
 
 
