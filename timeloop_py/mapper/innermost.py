@@ -143,6 +143,8 @@ class Tables:
         self.priced = 0
         self._matrices: dict[int, tuple[Numbers, Numbers]] = {}
         self._row_cache: dict[tuple[int, int, int], tuple[Rows, Rows]] = {}
+        self._exact: dict[int, NDArray[np.bool_]] = {}
+        self._sliding_term: dict[int, int] = {}
 
     def _axes(self) -> tuple[list[int], list[int]]:
         """Axes of the two sides: others, windows. Without windows, two sides with about as many choices."""
@@ -302,6 +304,8 @@ class Tables:
             if position is None or (position == 0 and position != self.windowed):
                 certain += frame.least_pj[spreads, number]
                 continue
+            if position == self.windowed:
+                self._sliding_term[case] = len(factors)
             for pair in self._words(case, position):
                 terms.append(pair)
                 factors += [prices.every_pj[spreads, number].min(), prices.distinct_pj[spreads, number].min()]
@@ -319,7 +323,7 @@ class Tables:
         """Words of the node at ``position`` as a sum of products: factors of the other side, of the windows.
 
         Loops over dimensions that the overlapping tile does not have are taken as free where they stand among those
-        that slide it: a lower bound.
+        that slide it: a lower bound. What slides is counted when it is asked for (:meth:`_make_exact`).
         """
         key = (case, position)
         if key not in self._word_cache:
@@ -337,10 +341,28 @@ class Tables:
         top = max(case - 1, 0)
         outside = others.outside(position, self._closing) * others.outside(top, self._idle)
         repeated = others.first[position] * outside
-        sliding = windows.sliding(position, top)
+        sliding = windows.least_sliding(position, top)
+        self._exact[case] = np.zeros(len(windows), dtype=bool)
         if case:
             return [(repeated, windows.first[position] * windows.outside(top) + sliding)]
         return [(repeated, sliding), (others.first[position], windows.first[position])]
+
+    def _make_exact(self, case: int, rows: Rows) -> None:
+        """Count how the overlapping tiles of some rows of the windows slide: a lower bound stands there until then."""
+        if self.windowed is None:
+            return
+        rows = rows[~self._exact[case][rows]]
+        if not len(rows):
+            return
+        self._exact[case][rows] = True
+        top, side = max(case - 1, 0), self.windows.rows(rows)
+        words = side.sliding(self.windowed, top)
+        if case:
+            words = words + side.first[self.windowed] * side.outside(top)
+        counted = self._words(case, self.windowed)[0][1]
+        counted.every[rows], counted.distinct[rows] = words.every, words.distinct
+        right, term = self._matrices[case][1], self._sliding_term[case]
+        right[term, rows], right[term + 1, rows] = words.every, words.distinct
 
     def _pairs(
         self, case: int, others: Rows, windows: Rows, spreads: list[int], most: float
@@ -349,9 +371,12 @@ class Tables:
         certain, factors, left, right = self._terms(case, spreads)
         room = (most - certain) * (1 + TIE)
         first, second = left[others] * factors, right[:, windows]
-        for _ in range(2):
+        for turn in range(3):
             if not len(others) or not len(windows):
                 return
+            if turn == 1:
+                self._make_exact(case, windows)
+                second = right[:, windows]
             keep = first @ second.min(axis=1) <= room
             first, others = first[keep], others[keep]
             if not len(others):

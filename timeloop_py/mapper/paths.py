@@ -74,7 +74,8 @@ class PathSearch:
         self.was_cut = False
         #: the steps of labels that the search was started from, by their actions
         self.seed_steps: Callable[[int], tuple[Step, ...]] = lambda _: ()
-        self._cells: dict[tuple[int, int], list[Labels]] = defaultdict(list)
+        #: what waits to be continued, by the iterations and the nodes inside
+        self._cells: dict[int, list[Labels]] = defaultdict(list)
         self._parents: list[Integers] = []
         self._actions: list[Integers] = []
         self._recorded = 0
@@ -133,10 +134,10 @@ class PathSearch:
             return
         labels = labels.rows(np.flatnonzero(self.frame.bound(labels, self.goal) <= self.incumbent.ceiling()))
         progress = labels.inside.sum(axis=1, dtype=np.int64)
-        nodes = np.bitwise_count(labels.placed).astype(np.int64)
-        cells, group = np.unique(np.stack((progress, nodes), axis=1), axis=0, return_inverse=True)
-        for number, (tiles, placed) in enumerate(cells):
-            self._cells[int(tiles), int(placed)].append(labels.rows(np.flatnonzero(group.ravel() == number)))
+        cells, group = np.unique(progress * 64 + np.bitwise_count(labels.placed), return_inverse=True)
+        for number, cell in enumerate(cells):
+            rows = labels if len(cells) == 1 else labels.rows(np.flatnonzero(group == number))
+            self._cells[int(cell)].append(rows)
 
     # -- how a label came about -----------------------------------------------------------------------
 

@@ -88,6 +88,13 @@ class Side:
         """Words of a node if every iteration outside brings in a whole tile."""
         return self.first[position] * self.outside(position)
 
+    def least_sliding(self, position: int, outermost: int) -> Words:
+        """A lower bound of :meth:`sliding`: whatever lies inside ``outermost`` arrives at least once."""
+        node, own = self.frame.nodes[self.order[position]], self.first[position]
+        region = self.counter.first(node, self.chains[:, outermost], self.at(outermost))
+        every = np.maximum(0.0, region.every - own.every) * self.outside(outermost)
+        return Words(every, every * (own.distinct / own.every))
+
     def sliding(self, position: int, outermost: int) -> Words:
         """Words that loops bring into overlapping tiles while they slide.
 

@@ -181,6 +181,8 @@ class Solver:
             for labels in inner.labels(self.goal, lambda: self._still(ceiling), seeds):
                 held.append(labels)
                 count += len(labels)
+                if count - len(labels) <= FEW < count:
+                    self._narrow(part, seeds, joined(held))
                 if sum(map(len, held)) >= MANY:
                     self._follow(part, seeds, joined(held), ceiling)
                     held, seeds = [], Seeds(part.frame)
