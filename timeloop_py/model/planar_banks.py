@@ -98,9 +98,7 @@ def _lines(axis: AxisTiles) -> Counter[Line]:
 
 def _scatter(batch: Batch, group: int, kinds: Kinds) -> Scatter:
     one, unit = batch.pass_of_group[group], batch.unit_of_group[group]
-    weight_lanes, activation_lanes, banks = (
-        int(batch.parameter(name)[unit]) for name in ("F", "I", "accumulator_banks")
-    )
+    parameters, _ = batch.architectures[unit].require_accelerator()
     return Scatter(
         shifts=(
             tuple(parity.shifts for parity in one.x.parities),
@@ -110,16 +108,16 @@ def _scatter(batch: Batch, group: int, kinds: Kinds) -> Scatter:
         channels=int(batch.group_channels[group]),
         columns=max(one.x.written),
         rows=max(one.y.written),
-        banks=banks,
-        weight_lanes=weight_lanes,
-        activation_lanes=activation_lanes,
+        banks=parameters.accumulator_banks,
+        weight_lanes=parameters.F,
+        activation_lanes=parameters.I,
     )
 
 
 def _rows(batch: Batch, zeros: BlockZeros, group: int, steps: Array, slowest: Array) -> list[RowOfSteps]:
     """What the PEs of a group work off, per point."""
     unit = int(batch.unit_of_group[group])
-    blocks = int(batch.layer_value("channels_per_group")[unit] * batch.parities[group])
+    blocks = batch.layers[unit].channels_per_group * int(batch.parities[group])
     counts = batch.class_counts[group][:, None]
     own = (steps * counts).sum(axis=0) / counts.sum()
     waits = np.zeros(zeros.points)

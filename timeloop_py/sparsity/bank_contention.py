@@ -34,6 +34,7 @@ WARM_UP_STEPS = 32
 WALKS = 192
 WALKS_OF_A_KIND = 12
 PILOT_WALKS = 16
+_MANY_PRODUCTS = 256
 # Where the pilot shows less waiting than this share of the steps, it is good enough.
 _HARDLY_ANY = 0.002
 # Steps that a long row takes of each block, or those of two activation vectors.
@@ -41,6 +42,7 @@ _STEPS_OF_A_BLOCK = 16
 # Blocks of a walk, most of them empty where zeros are many, and counts of products that are worked on at a time.
 _MOST_BLOCKS = 256
 _AT_A_TIME = 1 << 22
+_PRODUCTS_AT_A_TIME = 1 << 15
 
 
 @dataclass(frozen=True)
@@ -70,7 +72,9 @@ def _step_cycles(scatter: Scatter, rows: tuple[RowOfSteps, ...], depth: int) -> 
     cycles = _mean_cycles(scatter, rows, depth, -(-PILOT_WALKS // len(scatter.tiles)))
     waits = np.flatnonzero(cycles.max(axis=1) > 1 + _HARDLY_ANY)
     if waits.size:
-        many = max(WALKS_OF_A_KIND, -(-WALKS // len(scatter.tiles)))
+        # Steps of very many products are fewer: they average over more of them.
+        products = max(1, scatter.weight_lanes * scatter.activation_lanes // _MANY_PRODUCTS)
+        many = max(WALKS_OF_A_KIND // min(products, 4), -(-WALKS // (len(scatter.tiles) * products)))
         cycles[waits] = _mean_cycles(scatter, [rows[place] for place in waits], depth, many)
     return tuple(tuple(row) for row in cycles.tolist())
 
@@ -168,13 +172,17 @@ def _walks(scatter: Scatter, row: RowOfSteps, walks: int) -> _Walks:
 
 def _arrivals(scatter: Scatter, banks: Integers, walks: _Walks) -> NDArray[np.int16]:
     """Products by step, walk and bank."""
-    address = np.minimum(walks.weights[:, :, None] + walks.activations[:, None, :], scatter.addresses)
-    address += walks.table[:, None, None] * banks.shape[2]
-    bank = banks.ravel()[address]
-    bank += (walks.time * walks.lengths.size + walks.walk)[:, None, None] * (scatter.banks + 1)
-    shape = WALK_STEPS, walks.lengths.size, scatter.banks + 1
-    counted = np.bincount(bank.ravel(), minlength=int(np.prod(shape)))
-    return counted.astype(np.int16).reshape(shape)[:, :, :-1]
+    arrivals = np.zeros((WALK_STEPS, walks.lengths.size, scatter.banks), np.int16)
+    at_a_time = max(1, _PRODUCTS_AT_A_TIME // (scatter.weight_lanes * scatter.activation_lanes))
+    for start in range(0, walks.walk.size, at_a_time):
+        part = slice(start, start + at_a_time)
+        address = np.minimum(walks.weights[part][:, :, None] + walks.activations[part][:, None, :], scatter.addresses)
+        address += walks.table[part][:, None, None] * banks.shape[2]
+        bank = banks.ravel()[address]
+        bank += np.arange(len(bank))[:, None, None] * (scatter.banks + 1)
+        counted = np.bincount(bank.ravel(), minlength=len(bank) * (scatter.banks + 1))
+        arrivals[walks.time[part], walks.walk[part]] = counted.reshape(len(bank), -1)[:, :-1]
+    return arrivals
 
 
 def _stalls(arrivals: NDArray[np.int16], pauses: Integers | None, depth: int, counted_from: Integers) -> Integers:
