@@ -24,6 +24,8 @@ from timeloop_py.mapper.objective import TIE, Goal
 
 #: Labels that are continued at once: what a few arrays of this length take fits into a cache.
 BLOCK = 1 << 15
+#: Labels that may wait to be continued: more, and the search stops with what it has (some 200 bytes each).
+MOST_WAITING = 5_000_000
 #: The action of a label that is the empty nest.
 EMPTY = -1
 
@@ -42,7 +44,7 @@ class Incumbent:
 
 
 class OutOfTimeError(Exception):
-    """The deadline passed; no mapping that was left unfound has a measure below ``lower_bound``."""
+    """The deadline passed or memory ran short; no mapping left unfound has a measure below ``lower_bound``."""
 
     def __init__(self, lower_bound: float) -> None:
         super().__init__(lower_bound)
@@ -92,11 +94,12 @@ class PathSearch:
             cell = min(self._cells)
             labels = self._worth_continuing(joined(self._cells.pop(cell)))
             self._record(labels)
-            for begin in range(0, len(labels), BLOCK):
-                if time.monotonic() > self.deadline:
+            block_rows = self._block_rows
+            for begin in range(0, len(labels), block_rows):
+                if time.monotonic() > self.deadline or self._waiting > MOST_WAITING:
                     self._queue(labels.rows(np.arange(begin, len(labels))))
                     raise OutOfTimeError(self._least_bound())
-                block = labels.rows(np.arange(begin, min(begin + BLOCK, len(labels))))
+                block = labels.rows(np.arange(begin, min(begin + block_rows, len(labels))))
                 for mask, group in by_placed_nodes(block):
                     yield from self._continue(Growth(self.frame, mask), group)
 
@@ -124,6 +127,16 @@ class PathSearch:
             order = np.argsort(frame.bound(labels, self.goal), kind="stable")[: self.beam]
             labels = labels.rows(np.sort(order))
         return labels
+
+    @property
+    def _block_rows(self) -> int:
+        """Rows that are continued at once, fewer where each has many continuations."""
+        most = max((len(after) for axis in self.frame.successors for after in axis), default=1)
+        return max(256, BLOCK * 8 // max(8, most))
+
+    @property
+    def _waiting(self) -> int:
+        return sum(len(labels) for parts in self._cells.values() for labels in parts)
 
     def _least_bound(self) -> float:
         waiting = [labels for parts in self._cells.values() for labels in parts]

@@ -22,6 +22,10 @@ class Seeds:
 
     def __init__(self, frame: Frame) -> None:
         self.frame = frame
+        self.forget()
+
+    def forget(self) -> None:
+        """Let go of all seeds: no label of theirs is searched from any longer."""
         self._orders: list[tuple[int, ...]] = []
         self._chains: list[Integers] = []
         self._spreads: list[NDArray[np.int32]] = []

@@ -10,13 +10,13 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from timeloop_py.mapper.frame import Frame, frames_of
-from timeloop_py.mapper.growth import Growth, Step
+from timeloop_py.mapper.growth import Step
 from timeloop_py.mapper.innermost import Innermost, applies, node_orders
 from timeloop_py.mapper.labels import Labels, joined
 from timeloop_py.mapper.mapspace import Mapspace
@@ -24,6 +24,7 @@ from timeloop_py.mapper.nests import MappingCost, mapping_cost, mapping_of
 from timeloop_py.mapper.objective import TIE, Goal
 from timeloop_py.mapper.paths import Ending, Incumbent, OutOfTimeError, PathSearch
 from timeloop_py.mapper.seeds import SEED, Seeds
+from timeloop_py.mapper.smallest import outermost, smallest_tiles
 from timeloop_py.specs.mapping import Mapping
 
 #: Labels per cell that a narrow search keeps, and seeds it starts from.
@@ -87,7 +88,24 @@ class Part:
     def __init__(self, frame: Frame, goal: Goal) -> None:
         self.frame = frame
         self.low = float(frame.bound(frame.start(), goal).min())
-        self.inner = [Innermost(frame, order) for order in node_orders(frame)] if applies(frame) else []
+        self.is_staged = applies(frame)
+        self._inner: dict[tuple[int, ...], Innermost] = {}
+
+    def inner(self) -> Iterator[Innermost]:
+        """The enumerations, each with its tables made when its turn comes first."""
+        for order in node_orders(self.frame):
+            if order not in self._inner:
+                self._inner[order] = Innermost(self.frame, order)
+            yield self._inner[order]
+
+    @property
+    def unused(self) -> list[int]:
+        """Choices of spatial factors that the enumerations left to the search."""
+        return sorted(set().union(*(inner.unused for inner in self._inner.values())))
+
+    @property
+    def priced(self) -> int:
+        return sum(inner.priced for inner in self._inner.values())
 
 
 def solve(
@@ -126,6 +144,8 @@ class Solver:
         #: nothing in the mapspace has a measure below this
         self.proven = min((part.low for part in self.parts), default=math.inf)
         self.continued = 0
+        #: only the mapping of the smallest tiles is known, which tells little
+        self._is_rough = True
 
     def run(self) -> Solution:
         complete = True
@@ -136,12 +156,17 @@ class Solver:
             self.proven = max(self.proven, stopped.lower_bound)
         measure = math.inf if self.best is None else self.best.measure
         low = measure if complete else min(self.proven, measure)
-        priced = sum(inner.priced for part in self.parts for inner in part.inner)
+        priced = sum(part.priced for part in self.parts)
         return Solution(self.best, low, complete, self.continued, priced)
 
     def _search(self) -> None:
-        staged = [part for part in self.parts if part.inner]
-        whole = [part for part in self.parts if not part.inner]
+        staged = [part for part in self.parts if part.is_staged]
+        whole = [part for part in self.parts if not part.is_staged]
+        for part in self.parts:
+            ending = smallest_tiles(part.frame, self.goal)
+            if ending is not None:
+                self._consider(part.frame, ending)
+                break
         if staged:
             self._raise_ceiling(staged, whole)
         for part in whole:
@@ -165,10 +190,11 @@ class Solver:
             if ceiling == math.inf:
                 return
             ceiling = low + (ceiling - low) * (STEP if seeds else LONG_STEP)
-            if ceiling > FAR * low and self.incumbent.measure == math.inf:
+            if ceiling > FAR * low and self._is_rough:
                 for part in staged:
-                    labels, steps = _outermost(part.frame)
+                    labels, steps = outermost(part.frame)
                     self._continue(part, labels, {SEED: steps}.__getitem__, beam=BEAM)
+                self._is_rough = False
                 if self.incumbent.measure == math.inf:
                     ceiling = math.inf
 
@@ -177,7 +203,7 @@ class Solver:
         count = 0
         held: list[Labels] = []
         seeds = Seeds(part.frame)
-        for inner in part.inner:
+        for inner in part.inner():
             for labels in inner.labels(self.goal, lambda: self._still(ceiling), seeds):
                 held.append(labels)
                 count += len(labels)
@@ -185,12 +211,12 @@ class Solver:
                     self._narrow(part, seeds, joined(held))
                 if sum(map(len, held)) >= MANY:
                     self._follow(part, seeds, joined(held), ceiling)
-                    held, seeds = [], Seeds(part.frame)
+                    held = []
+                    seeds.forget()
         if held:
             self._follow(part, seeds, joined(held), ceiling)
-        unused = sorted(set().union(*(inner.unused for inner in part.inner)))
-        if unused:
-            self._continue(part, part.frame.start().rows(np.array(unused, dtype=np.intp)), None, ceiling)
+        if part.unused:
+            self._continue(part, part.frame.start().rows(np.array(part.unused, dtype=np.intp)), None, ceiling)
         return count
 
     def _still(self, ceiling: float) -> float:
@@ -202,20 +228,22 @@ class Solver:
     def _follow(self, part: Part, seeds: Seeds, labels: Labels, ceiling: float) -> None:
         """Search all that seeds lead to; many of them first narrowly, for a lower ceiling.
 
-        Where they lead to no mapping below it, and none is known, one above it tells how far to go.
+        Where they lead to no mapping below it, and no good one is known, one above it tells how far to go.
         """
         if len(labels) > FEW:
             self._narrow(part, seeds, labels)
             bound = part.frame.bound(labels, self.goal)
             labels = labels.rows(np.flatnonzero(bound <= self.incumbent.ceiling()))
         self._continue(part, labels, seeds.steps, ceiling)
-        if self.incumbent.measure == math.inf:
+        if self._is_rough:
             self._narrow(part, seeds, labels)
 
     def _narrow(self, part: Part, seeds: Seeds, labels: Labels) -> None:
         """A good mapping from the most promising seeds."""
         best = np.argsort(part.frame.bound(labels, self.goal), kind="stable")[:NARROW]
+        known = self.incumbent.measure
         self._continue(part, labels.rows(np.sort(best)), seeds.steps, beam=BEAM)
+        self._is_rough &= self.incumbent.measure == known
 
     def _continue(
         self, part: Part, labels: Labels, seed_steps: SeedSteps | None, ceiling: float = math.inf, beam: int = 0
@@ -256,15 +284,3 @@ class Solver:
     def _tell(self) -> None:
         if self.report is not None:
             self.report(Progress(self.incumbent.measure, self.proven))
-
-
-def _outermost(frame: Frame) -> tuple[Labels, tuple[Step, ...]]:
-    """All nodes placed with all loops outside: the smallest tiles there are. Something fits if these do."""
-    labels = frame.start()
-    steps: list[Step] = []
-    mask = 0
-    while mask != frame.everything and len(labels):
-        step, labels = next(iter(Growth(frame, mask).with_nodes(labels)))
-        steps.append(step)
-        mask = int(labels.placed[0]) if len(labels) else mask
-    return labels.with_columns(action=np.full(len(labels), SEED, dtype=np.int64)), tuple(steps)
