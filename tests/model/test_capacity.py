@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from timeloop_py.model.capacity import activation_fit, activation_traffic, dram_tiles
+from timeloop_py.model.capacity import activation_fit, activation_traffic, dram_tiles, largest_fitting_density
 from timeloop_py.model.evaluate import Evaluation, evaluate
 from timeloop_py.specs.architecture import Architecture, load_architecture
 from timeloop_py.specs.layer import Layer
@@ -85,12 +85,12 @@ def test_a_fitting_layer_reads_what_its_tiled_producer_left_in_dram() -> None:
 
 def test_only_the_part_that_a_tiled_producer_stored_comes_from_dram() -> None:
     branches = (conv("wide", 16, 96, 64), conv("narrow", 16, 32, 64))
-    join = conv("join", 128, 8, 64, 0.5)
+    join = conv("join", 128, 8, 64, 0.45)
     network = Network(
         "branches", (*branches, join), {"wide": (), "narrow": (), "join": ("wide", "narrow")}, {}, "test", "digest"
     )
     scnn = load_architecture("scnn")
-    densities = np.array([[1.0], [1.0], [0.5]])
+    densities = np.array([[1.0], [1.0], [0.45]])
     traffic = activation_traffic([scnn] * 3, [network] * 3, network.layers, densities, densities)
     assert traffic.fits[:, 0].tolist() == [False, True, True]
     assert traffic.input_share[2, 0] == pytest.approx(96 / 128)
@@ -127,3 +127,27 @@ def test_a_layer_that_fits_is_one_tile_and_one_that_never_does_is_none() -> None
     scnn = load_architecture("scnn")
     assert dram_tiles(scnn, load_network("alexnet").layer("conv3")) == (1, 1)
     assert dram_tiles(scnn, Layer("endless", K=1, C=100_000, W=8, H=8)) is None
+
+
+def test_a_tile_holds_the_placeholders_of_its_codes() -> None:
+    """Every channel of a PE is a code whose runs are at most 15 zeros long."""
+    scnn, layer = load_architecture("scnn"), conv("sparse", 4, 8, 64)
+    density = 0.04
+    fit = activation_fit(scnn, layer, np.array([density]), np.array([density]))
+    codes = np.random.default_rng(0).random((40_000, 64)) < density
+    entries = 0
+    for code in codes:
+        places = np.flatnonzero(code)
+        entries += places.size + int(((np.diff(places, prepend=-1) - 1) // 16).sum())
+    assert fit.input_bits[0] == pytest.approx(4 * 20 * entries / len(codes), rel=0.01)
+    assert fit.output_bits[0] == pytest.approx(2 * fit.input_bits[0])
+    assert fit.input_bits[0] > 1.2 * 4 * 64 * density * 20
+
+
+@pytest.mark.parametrize("name", ["conv1_2", "conv3_1", "conv4_2"])
+def test_the_largest_density_that_fits_fills_the_ram(name: str) -> None:
+    scnn = load_architecture("scnn")
+    layer = next(layer for layer in load_network("vgg16").layers if layer.name == name)
+    density = largest_fitting_density(scnn, layer)
+    for both, fits in ((density, True), (density + 1e-6, False)):
+        assert activation_fit(scnn, layer, np.array([both]), np.array([both])).fits[0] == fits

@@ -16,16 +16,22 @@ from numpy.typing import NDArray
 from timeloop_py.specs.architecture import Architecture
 from timeloop_py.specs.layer import Layer, plane_after
 from timeloop_py.specs.network import Network
+from timeloop_py.tensors.density import Bernoulli
+from timeloop_py.tensors.run_length import expected_placeholders
 
 Array = NDArray[np.float64]
 Booleans = NDArray[np.bool_]
+
+# To what the density at which a layer stops fitting is found.
+_DENSITY_STEP = 1e-12
 
 
 @dataclass(frozen=True)
 class ActivationFit:
     """Bits that the busiest PE holds of a layer's input and stored output, and whether its RAMs take them.
 
-    Arrays over density points. Indices of compressed activations are included.
+    Arrays over density points. Indices of compressed activations are included, and the placeholders of runs of zeros
+    that are too long for them.
     """
 
     input_bits: Array
@@ -72,14 +78,19 @@ def activation_fit(
     parameters, flow = architecture.require_accelerator()
     bits = stored_bits_per_word(architecture)
 
-    def per_pe(width: int, height: int) -> int:
-        columns, rows = -(-width // tiles[0]), -(-height // tiles[1])
-        return -(-columns // parameters.pe_x) * -(-rows // parameters.pe_y)
+    def per_pe(plane: tuple[int, int], density: Array) -> Array:
+        """Words of one channel: every channel's tile is a code of its own."""
+        columns, rows = (-(-side // parts) for side, parts in zip(plane, tiles, strict=True))
+        positions = -(-columns // parameters.pe_x) * -(-rows // parameters.pe_y)
+        if not flow.template.compressed:
+            return np.full(np.shape(density), float(positions))
+        words = positions * density
+        if parameters.index_bits:
+            words = words + expected_placeholders(positions, Bernoulli(density), parameters.index_bits)
+        return np.asarray(words)
 
-    compressed = flow.template.compressed
-    dense = np.ones_like(activation)
-    input_bits = per_pe(layer.W, layer.H) * layer.C * bits * (activation if compressed else dense)
-    output_bits = per_pe(*layer.stored_plane) * layer.K * bits * (output if compressed else dense)
+    input_bits = per_pe((layer.W, layer.H), activation) * layer.C * bits
+    output_bits = per_pe(layer.stored_plane, output) * layer.K * bits
     input_room, output_room = parameters.input_ram_bytes * 8, parameters.output_ram_bytes * 8
     if parameters.shared_activation_ram:
         fits = input_bits + output_bits <= input_room + output_room
@@ -93,18 +104,21 @@ def largest_fitting_density(architecture: Architecture, layer: Layer) -> float:
 
     What is stored dense fits at every density or at none.
     """
-    ones = np.ones(1)
-    fit = activation_fit(architecture, layer, ones, ones)
-    if fit.fits[0]:
+
+    def fits(density: float) -> bool:
+        both = np.array([density])
+        return bool(activation_fit(architecture, layer, both, both).fits[0])
+
+    if fits(1.0):
         return 1.0
-    parameters, flow = architecture.require_accelerator()
-    if not flow.template.compressed:
+    if not architecture.require_accelerator()[1].template.compressed:
         return 0.0
-    rooms = np.array([parameters.input_ram_bytes, parameters.output_ram_bytes]) * 8.0
-    needed = np.array([fit.input_bits[0], fit.output_bits[0]])
-    if parameters.shared_activation_ram:
-        return float(rooms.sum() / needed.sum())
-    return float((rooms / needed).min())
+    # What is stored grows with the density: every non-zero in a long run replaces at most one placeholder.
+    low, high = 0.0, 1.0
+    while high - low > _DENSITY_STEP:
+        middle = (low + high) / 2
+        low, high = (middle, high) if fits(middle) else (low, middle)
+    return low
 
 
 def dram_tiles(architecture: Architecture, layer: Layer) -> tuple[int, int] | None:
