@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from timeloop_py.explore.api import evaluate, explore
     from timeloop_py.explore.crossover import crossover
+    from timeloop_py.mapper.search import search
     from timeloop_py.simulator.api import simulate
     from timeloop_py.specs.architecture import Architecture, load_architecture
     from timeloop_py.specs.case import load_case
@@ -37,6 +38,7 @@ _HOMES = {
     "load_case": "specs.case",
     "load_network": "specs.network",
     "parse_shape": "specs.layer_file",
+    "search": "mapper.search",
     "simulate": "simulator.api",
 }
 
@@ -52,6 +54,7 @@ __all__ = [
     "load_case",
     "load_network",
     "parse_shape",
+    "search",
     "simulate",
 ]
 

@@ -17,6 +17,7 @@ from timeloop_py.specs.errors import SpecError
 COMMANDS = {
     "explore": ("explore", "Compare architectures over networks and densities; write CSV and plots."),
     "evaluate": ("evaluate", "Cycles, energy and accesses of layers, networks or case files."),
+    "search": ("search", "The best mapping of layers and networks onto an architecture, proven."),
     "simulate": ("simulate", "Execute layers cycle by cycle on real tensors and check the convolution."),
     "reproduce": ("reproduce", "Rebuild a paper's tables and figures; print its claims beside the model's numbers."),
     "validate-model": ("validate_model", "Compare the model with the simulator over a grid of runs."),

@@ -35,6 +35,9 @@ def format_architecture(architecture: Architecture, form: OutputFormat) -> str:
         if architecture.parameters is not None:
             about["parameters"] = dataclasses.asdict(architecture.parameters)
         about["dataflow"] = {"name": architecture.dataflow_name} | _choices(architecture)
+    else:
+        about["options"] = dataclasses.asdict(architecture.options)
+        about["constraints"] = {} if architecture.constraints is None else architecture.constraints.plain()
     part = "components" if architecture.is_accelerator else "levels"
     if form == "json":
         return json.dumps(about | {part: rows}, indent=2) + "\n"
@@ -108,6 +111,11 @@ def _level_rows(architecture: Architecture) -> list[dict[str, Any]]:
                 "mesh": f"{stage.columns}x{stage.rows}",
                 "capacity_words": known.get("tensor_capacity_words") or known.get("capacity_words"),
                 "word_bits": stage.word_bits,
+                "words_per_cycle": {
+                    access: known[f"{access}_bandwidth"]
+                    for access in ("read", "write", "shared")
+                    if known.get(f"{access}_bandwidth") is not None
+                },
                 "energy_pj": dict(stage.energy_pj),
             }
         )

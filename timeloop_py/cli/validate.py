@@ -65,12 +65,17 @@ def _report(spec: str, case: str | None) -> dict[str, Any]:
 
 
 def _check_architecture(path: Path, value: Value, case: str | None) -> None:
-    """With the tables that it names: every component of it has an area there."""
+    """With the tables that it names, every component of it having an area there; of a hierarchy, its constraints."""
+    from timeloop_py.mapper.search import mapspace
     from timeloop_py.model.area import area_mm2
     from timeloop_py.specs.architecture import load_architecture
+    from timeloop_py.specs.layer_file import parse_shape
+    from timeloop_py.specs.layer_problem import layer_problem
     from timeloop_py.specs.tables import load_area_table, load_energy_table
 
     architecture = load_architecture(path)
+    if architecture.hierarchy is not None:
+        mapspace(architecture, layer_problem(parse_shape("K=1")))
     if architecture.energy_table is not None:
         load_energy_table(architecture.energy_table)
     if architecture.area_table is not None:

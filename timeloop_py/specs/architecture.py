@@ -116,6 +116,8 @@ class Architecture:
     is_processor: bool = False
     #: mapping constraints as written, read by the mapper
     constraints: Value | None = None
+    #: the file with all settings applied, from which variants are built
+    definition: Value | None = field(default=None, compare=False, repr=False)
 
     @property
     def is_accelerator(self) -> bool:
@@ -142,6 +144,17 @@ class Architecture:
                 field="dataflow",
             )
         return self.parameters, self.dataflow
+
+    def resized(self, parameters: Mapping[str, int]) -> Architecture:
+        """A planar-tiled accelerator with other parameters, its components following; the dataflow stays as it is."""
+        self.require_accelerator()
+        if self.definition is None:
+            raise SpecError("an architecture that was not loaded from a file cannot be resized", field="parameters")
+        value = self.definition
+        for name, number in parameters.items():
+            value = override(value, ["parameters", name], number, f"parameters.{name}")
+        changed = parse_architecture(value, self.name, self.path, self.digest)
+        return replace(self, parameters=changed.parameters, components=changed.components, definition=value)
 
     def require_array(self) -> ArrayDataflow:
         """The dataflow of a multiplier array; SpecError where the architecture has none."""
@@ -188,6 +201,7 @@ def _extended(value: Value, above: tuple[Path, ...]) -> tuple[Value, tuple[Path,
 
 def parse_architecture(value: Value, name: str, path: str | None, digest: str = "") -> Architecture:
     """The architecture of a parsed file."""
+    definition = value
     parameters_value = value.section().entries.get("parameters")
     if parameters_value is not None:
         value = with_parameters(value, parameters_value.section().entries)
@@ -221,6 +235,7 @@ def parse_architecture(value: Value, name: str, path: str | None, digest: str = 
         options=parse_counting_options(section.section("options", None)),
         is_processor=section.boolean("is_processor", False),
         constraints=section.value("constraints"),
+        definition=definition,
     )
     section.finish()
     if architecture.is_accelerator == (architecture.hierarchy is not None):
