@@ -295,3 +295,9 @@ def test_an_array_waits_for_what_fills_it() -> None:
     assert row(slow)["cycles"] == pytest.approx(row(fast)["cycles"] + words / 4)
     assert row(slow)["compute_cycles"] == row(fast)["compute_cycles"]
     assert row(slow)["energy_pj"] == row(fast)["energy_pj"]
+
+
+def test_a_layer_is_bound_by_what_the_array_waits_for_most() -> None:
+    """One image: a fully connected layer loads every filter for one product."""
+    design = ARCHITECTURES["eyeriss"]
+    assert row(evaluate(design, load_network("alexnet:all").layer("fc7"), DENSE))["binding"] == "weight_network"

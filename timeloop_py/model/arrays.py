@@ -72,15 +72,15 @@ def _layer_result(
     accesses = ArrayAccesses(architecture, layer, nest, time, densities, moved)
     events = list(accesses.events())
     resources = _resource_cycles(architecture, events)
-    waits = sum((resources.pop(network) for network in flow.array_waits_for), np.zeros(1))
-    resources = {"multipliers": time.cycles + waits, **resources}
-    stacked = np.stack([np.broadcast_to(value, time.cycles.shape) for value in resources.values()])
+    array = {"multipliers": time.cycles, **{network: resources.pop(network) for network in flow.array_waits_for}}
+    resources = {"array": sum(array.values(), np.zeros(1)), **resources}
+    cycles, binding = _longest(resources)
     table = tables[architecture.energy_table or ""]
     return LayerResult(
-        cycles=stacked.max(axis=0),
+        cycles=cycles,
         time=time,
         accesses=accesses,
-        binding=np.array(list(resources))[np.argmax(stacked, axis=0)],
+        binding=np.where(binding == "array", _longest(array)[1], binding),
         energies=tuple(_energy(architecture, event, table) for event in _merged(events)),
         multipliers=architecture.components["multiplier"].count,
         used_lanes=nest.used_lanes,
@@ -112,6 +112,12 @@ def _resource_cycles(architecture: Architecture, events: Sequence[ArrayEvent]) -
             busy = event.count / (component.count * component.events_per_cycle)
             resources[event.component] = resources.get(event.component, np.zeros(1)) + busy
     return resources
+
+
+def _longest(resources: Mapping[str, Array]) -> tuple[Array, np.ndarray]:
+    """The most cycles of any resource at each density point, and the first resource that takes them."""
+    stacked = np.stack(np.broadcast_arrays(*resources.values()))
+    return stacked.max(axis=0), np.array(list(resources))[np.argmax(stacked, axis=0)]
 
 
 def _stacked(results: Sequence[LayerResult]) -> PlanarResult:
