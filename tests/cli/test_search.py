@@ -13,9 +13,11 @@ from tests.cli.command import case_path, from_csv, from_json, rows_of, run
 from timeloop_py.cli.search_progress import SearchBar
 from timeloop_py.mapper import workers
 from timeloop_py.mapper.workers import SearchProgress
+from timeloop_py.specs.library import folder
 
 SMALL = ("--arch", "simple3", "--shape", "K=16,C=16,P=8,Q=8")
 TINY = ("--arch", "simple3", "--shape", "K=4,C=4,P=4")
+EXAMPLE = Path(__file__).parents[2] / "docs" / "examples" / "pt_is_cp_dense.yaml"
 KEYS = ["cycles", "energy_pj", "edp_pj_cycles", "proven_optimal", "lower_bound", "mappings_covered", "mapping"]
 
 
@@ -142,6 +144,31 @@ def test_a_case_file_is_searched() -> None:
     assert found["proven_optimal"] is True
 
 
+def test_a_dataflow_of_the_paper_as_constraints() -> None:
+    found = from_json("search", EXAMPLE, "--space", "level")
+    assert found["proven_optimal"] is True
+    level, loops = "", []
+    for node in found["mapping"]:
+        ((kind, (name, argument)),) = node.items()
+        if kind == "store":
+            level = name
+        else:
+            loops.append((level, kind, name))
+            assert argument > 1
+    # Planar tiling, groups of output channels outside input channels, inputs stationary, a Cartesian product at the end.
+    allowed = {
+        ("DRAM", "spatial_x"): "W",
+        ("DRAM", "spatial_y"): "H",
+        ("ActivationRAM", "loop"): "K",
+        ("Accumulator", "loop"): "C",
+        ("WeightBuffer", "loop"): "WH",
+        ("OperandRegister", "loop"): "KRS",
+        ("OperandRegister", "spatial_x"): "WH",
+        ("OperandRegister", "spatial_y"): "KRS",
+    }
+    assert all(name in allowed[at, kind] for at, kind, name in loops)
+
+
 def test_nothing_fits() -> None:
     result = run("search", *TINY, "--set", "simple3.levels.RF.capacity_words=2", "--format", "json", code=1)
     found = json.loads(result.stdout)
@@ -180,7 +207,7 @@ def test_an_interrupted_search_prints_what_is_done(tmp_path: Path, monkeypatch: 
     path = network(tmp_path)
     result = run("search", "--arch", "simple3", "--network", path, "--jobs", 1, "--format", "csv", code=130)
     assert [row["layer"] for row in rows_of(result.stdout)] == ["a", "b/1x1"]
-    assert "2 of 3 layers are shown" in result.stderr
+    assert "of 3 layers, 2 are shown" in result.stderr
 
 
 def test_the_bar(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -227,3 +254,9 @@ def test_evaluate_on_a_hierarchy_needs_a_mapping(tmp_path: Path) -> None:
     assert "dense" in dense.stderr
     mixed = run("evaluate", *TINY, "--arch", "scnn", "--mapping", mapping, code=2)
     assert "scnn is no storage hierarchy" in mixed.stderr
+
+
+def test_validate_checks_the_constraints_of_a_hierarchy(tmp_path: Path) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text((folder("arch_specs") / "simple3.yaml").read_text().replace("x: [K]", "x: [KK]"))
+    assert "unknown dimension 'KK' (did you mean 'K'?)" in run("validate", path, code=2).stderr

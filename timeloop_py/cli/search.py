@@ -148,7 +148,7 @@ def command(
     for line in (line for result in results for line in diagnosis_lines(result)):
         click.echo(line, err=True)
     if stopped:
-        note(f"stopped: {len(results)} of {len(tasks)} layers are shown, the last of them as far as it was searched")
+        note(f"stopped: of {len(tasks)} layers, {len(results)} are shown, as far as they were searched")
         sys.exit(INTERRUPTED)
     if any(result.mapping is None for result in results):
         sys.exit(NOTHING_FOUND)
