@@ -138,6 +138,15 @@ def test_limits(errors: list[float], points: list[float], met: bool) -> None:
     assert summarize(frame_of(errors, points), Limits(100, 100, 100))["met"].all()
 
 
+def test_a_point_without_a_number_is_not_left_out() -> None:
+    frame = frame_of([0.1] * 99 + [np.nan], [0.0] * 100)
+    (row,) = summarize(frame).to_dict("records")
+    assert row["met"] is False
+    assert row["max_absolute_error_percent"] == row["mean_absolute_error_percent"] == np.inf
+    (ax,) = families_figure(frame).axes
+    assert np.isfinite(ax.get_ylim()).all()
+
+
 def test_the_figures_draw_causes_and_families() -> None:
     frame = frame_of([0.5, -1.5], [1.0, -2.0])
     errors, causes = points_figure(frame).axes

@@ -136,14 +136,16 @@ def summarize(frame: pd.DataFrame, limits: Limits | None = None) -> pd.DataFrame
 
     ``sliced`` counts the points of which only some channels were run. ``chance_percent`` is the mean absolute error
     that a model of the exact expectations would show, from the spread of the seeds. ``inside_ci95`` is the share of
-    points whose interval holds the model's cycles. ``met`` says whether the family keeps all limits.
+    points whose interval holds the model's cycles. ``met`` says whether the family keeps all limits; one with a
+    point for which the model has no number (NaN) does not, its errors are infinite.
     """
     import pandas as pd
 
     limits = limits or Limits()
     rows = []
     for family, points in frame.groupby("family", sort=False):
-        error, slots = points["error_percent"].abs(), points["worst_slot_points"].abs()
+        # Where the model has no number it is as far off as can be.
+        error, slots = (points[name].abs().fillna(np.inf) for name in ("error_percent", "worst_slot_points"))
         inside = (points["model_cycles"] - points["simulated_cycles"]).abs() <= points["ci95_cycles"] * (1 + 1e-9)
         row = {
             "family": family,

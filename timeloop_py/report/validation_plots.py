@@ -83,8 +83,8 @@ def errors_by_family(
 ) -> Figure:
     """The errors of every family side by side, with a bar for the mean of their absolute values.
 
-    ``frame`` has one row per point. Axis and points as in :func:`errors_and_causes`; a mean above ``mean_limit`` has
-    another colour.
+    ``frame`` has one row per point; a missing error is left out. Axis and points as in :func:`errors_and_causes`; a
+    mean above ``mean_limit`` has another colour.
 
     Raises ValueError where a column is missing or the frame has no rows.
     """
@@ -95,7 +95,7 @@ def errors_by_family(
     )
     for place, name in enumerate(names):
         values = frame.loc[frame[family] == name, error].to_numpy()
-        mean = float(np.abs(values).mean())
+        mean = float(np.nanmean(np.abs(values)))
         ax.bar(place, mean, width=0.8, color="#f0c4bb" if mean > mean_limit else "#d5dde6", zorder=1)
         _dots(ax, _column(place, len(values)), values, limit, size=2.0)
     _columns(ax, names)
@@ -139,7 +139,7 @@ def _scale(ax: Axes, values: np.ndarray, limit: float) -> None:
     ax.set_yticks([*(-tick for tick in ticks[:0:-1]), *ticks])
     ax.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
     ax.minorticks_off()
-    reach = max(1.4 * float(np.abs(values).max()), 2 * limit)
+    reach = max(1.4 * float(np.nanmax(np.abs(values), initial=0.0)), 2 * limit)
     ax.set_ylim(-reach, reach)
     ax.axhline(0, color="black", linewidth=0.6)
     for level in (-limit, limit):
