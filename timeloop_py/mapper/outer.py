@@ -33,7 +33,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from timeloop_py.mapper.labels import OPEN, Integers, Numbers
-from timeloop_py.mapper.words import Place
+from timeloop_py.mapper.rank_words import WordTables
 
 Rows = NDArray[np.int32] | NDArray[np.int64]
 
@@ -118,14 +118,13 @@ class OuterBound:
         return self._extra[np.searchsorted(self._known, code)]
 
     def _solve(self, inside: NDArray[np.int16], spread: Rows) -> Numbers:
-        tiles = self.frame.tile_sizes(inside)
         counts = self._choices(inside, spread)
         found = np.empty(len(inside))
         begin = 0
         while begin < len(inside):
             end = max(begin + 1, int(np.searchsorted(np.cumsum(counts[begin:]), ROWS)) + begin)
             part = np.arange(begin, end)
-            found[part] = self._cheapest(inside[part], tiles[part], spread[part])
+            found[part] = self._cheapest(inside[part], spread[part])
             begin = end
         return found
 
@@ -138,7 +137,7 @@ class OuterBound:
         return counts
 
     def _multiples(self, axis: int) -> tuple[Integers, Integers, Integers]:
-        """Sizes between two sizes of a dimension that the first divides and that divide the second.
+        """Indices of sizes between two sizes of a dimension that the first divides and that divide the second.
 
         Their count and where they begin in the third array, (low, high) each.
         """
@@ -148,12 +147,13 @@ class OuterBound:
             between = (sizes[one] % sizes[low] == 0) & (sizes[high] % sizes[one] == 0)
             counts = between.sum(axis=2)
             starts = np.concatenate(([0], np.cumsum(counts.ravel())[:-1])).reshape(counts.shape)
-            self._between[axis] = counts, starts, sizes[one[between]]
+            self._between[axis] = counts, starts, one[between]
         return self._between[axis]
 
-    def _cheapest(self, inside: NDArray[np.int16], tiles: Integers, spread: Rows) -> Numbers:
+    def _cheapest(self, inside: NDArray[np.int16], spread: Rows) -> Numbers:
+        """The cheapest fitting choice of every row. What follows has a row per choice, a column per dimension."""
         rows = np.arange(len(inside))
-        chosen = tiles
+        chosen: dict[int, Integers] = {}
         for axis, node in enumerate(self.without):
             if node < 0:
                 continue
@@ -161,17 +161,18 @@ class OuterBound:
             low, high = inside[rows, axis], self.frame.full[spread[rows], axis]
             lengths = counts[low, high]
             first = np.repeat(starts[low, high] - np.cumsum(lengths) + lengths, lengths)
-            chosen = np.repeat(chosen, lengths, axis=0)
-            chosen[:, axis] = sizes[first + np.arange(len(first))]
+            chosen = {other: np.repeat(column, lengths) for other, column in chosen.items()}
+            chosen[axis] = sizes[first + np.arange(len(first))]
             rows = np.repeat(rows, lengths)
+        spread = spread[rows].astype(np.intp)
+        tiles = [np.ascontiguousarray(column)[rows] for column in inside.T]
         known: dict[object, Numbers] = {}
         tile_words = {
-            order: self._tile_words(order, chosen, tiles[rows], spread[rows], known)
-            for order in permutations(self.nodes)
+            order: self._tile_words(order, chosen, tiles, spread, known) for order in permutations(self.nodes)
         }
         found = np.zeros(len(inside))
         for share in SHARES if self._tracked else SHARES[:1]:
-            energy = self._energy(chosen, spread[rows], share)
+            energy = self._energy(chosen, spread, share)
             fits = np.zeros(len(rows), dtype=bool)
             for order, words in tile_words.items():
                 fits |= self._fits(order, words, share)
@@ -184,41 +185,50 @@ class OuterBound:
     def _tracked(self) -> set[int]:
         return {index for index in self.nodes if self.frame.relevance[index].has_window}
 
-    def _energy(self, chosen: Integers, spread: Rows, share: float) -> Numbers:
+    def _energy(self, chosen: dict[int, Integers], spread: Rows, share: float) -> Numbers:
         """Energy beyond the least words."""
         frame, prices = self.frame, self.frame.prices
         level = frame.levels[self.stage]
-        energy = np.zeros(len(chosen))
+        energy = np.zeros(len(spread))
         for index in self.nodes:
             axes = [axis for axis, node in enumerate(self.without) if node == index]
             if index not in frame.interface or not axes:
                 continue
             number = frame.interface[index]
-            passes = (frame.spread.full[spread][:, axes] // chosen[:, axes]).prod(axis=1) - 1
-            kept = np.zeros(len(chosen))
+            passes = np.ones(len(spread))
+            for axis in axes:
+                passes *= frame.spread.full[:, axis].astype(np.float64)[spread] / frame.sizes[axis][chosen[axis]]
+            kept = np.zeros(len(frame.spread))
             if index in self._tracked:
                 own = level.usable_words_of(frame.nodes[index].tensor.name)
                 room = min((words for words in (own, level.usable_words) if words is not None), default=np.inf)
-                instances = frame.spread.factors[spread, : self.stage].prod(axis=(1, 2))
-                kept = np.minimum(share, instances * room / prices.least[number].every[spread])
-            energy += passes * (1 - kept) * frame.least_pj[spread, number]
+                instances = frame.spread.factors[:, : self.stage].prod(axis=(1, 2))
+                kept = np.minimum(share, instances * room / prices.least[number].every)
+            energy += (passes - 1) * ((1 - kept) * frame.least_pj[:, number])[spread]
         return energy
 
     def _tile_words(
-        self, order: tuple[int, ...], chosen: Integers, tiles: Integers, spread: Rows, known: dict[object, Numbers]
+        self,
+        order: tuple[int, ...],
+        chosen: dict[int, Integers],
+        tiles: list[NDArray[np.int16]],
+        spread: Rows,
+        known: dict[object, Numbers],
     ) -> list[Numbers]:
         """Words of the smallest tiles with the nodes in an order, outermost first."""
+        counter = self.frame.counter
+        assert isinstance(counter, WordTables)
         found = []
         for position, index in enumerate(order):
-            own = ~self.frame.relevance[index].idle
-            axes = [axis for axis, node in enumerate(self.without) if own[axis] and node in order[position + 1 :]]
-            key = (index, *axes)
-            if key not in known:
-                held = tiles.copy()
-                held[:, axes] = chosen[:, axes]
-                place = Place(held, spread.astype(np.intp), self.stage)
-                known[key] = self.frame.counter.tile_words(self.frame.nodes[index], place)
-            found.append(known[key])
+            held = {axis for axis, node in enumerate(self.without) if node in order[position + 1 :]}
+            words = np.ones(len(spread))
+            for number, (table, choice) in enumerate(counter.ranks(self.frame.nodes[index])):
+                key = (index, number, *held.intersection(table.axes))
+                if key not in known:
+                    columns = [chosen[axis] if axis in held else tiles[axis] for axis in table.axes]
+                    known[key] = table.tile_at(choice[spread], columns)
+                words = words * known[key]
+            found.append(words)
         return found
 
     def _fits(self, order: tuple[int, ...], tile_words: list[Numbers], share: float) -> NDArray[np.bool_]:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -84,6 +85,13 @@ class RankTable:
         for axis, lookup, length in zip(self.axes, self._lookup, self._lengths, strict=True):
             code = code * length + lookup[inside[:, axis]] if length > 1 else code
         return code
+
+    def tile_at(self, choice: Rows, index: Sequence[NDArray[np.integer[Any]]]) -> Numbers:
+        """Positions of tiles whose sizes are given by their indices, one array per dimension of the rank."""
+        code = np.zeros(1, dtype=np.int64)
+        for one, length in zip(index, self._lengths, strict=True):
+            code = code * length + one
+        return self.tile[choice, code]
 
     def stayed(
         self, choice: Rows, tile: Integers, inside: Integers, passed: int, axis: int, bound: Integers
@@ -179,6 +187,11 @@ class WordTables(WordCounter):
     def on(self, spread: Spread) -> WordTables:
         """The same tables for other choices of spatial factors."""
         return WordTables(self.space, spread, self._tables)
+
+    def ranks(self, node: Node) -> list[tuple[RankTable, Rows]]:
+        """The tables of a node's ranks, with the numbers of all spatial factors in them."""
+        ranks = self._of(node)
+        return list(zip(ranks.tables[1:], ranks.choices[1:], strict=True))
 
     def tile_words(self, node: Node, place: Place) -> Numbers:
         words = np.ones(len(place.spread))
