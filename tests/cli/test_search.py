@@ -155,7 +155,7 @@ def test_a_dataflow_of_the_paper_as_constraints() -> None:
         else:
             loops.append((level, kind, name))
             assert argument > 1
-    # Planar tiling, groups of output channels outside input channels, inputs stationary, a Cartesian product at the end.
+    # Planar tiling, groups of output channels outside input channels, inputs stationary, a Cartesian product inside.
     allowed = {
         ("DRAM", "spatial_x"): "W",
         ("DRAM", "spatial_y"): "H",
