@@ -175,16 +175,21 @@ class Tables:
                 return False
         return True
 
-    def _fits(self, tile_words: Sequence[Numbers] | Numbers) -> NDArray[np.bool_]:
+    def _fits(self, tile_words: Sequence[Numbers]) -> NDArray[np.bool_]:
         """Whether tiles of these words, node by node, find room together."""
+        words = np.stack(tile_words, axis=1)
+        return self._fit_beside(words, np.ones((len(self.order), 1)))[:, 0]
+
+    def _fit_beside(self, first: Numbers, second: Numbers) -> NDArray[np.bool_]:
+        """Whether the tiles of pairs fit: words are products of (rows, nodes) and (nodes, columns)."""
         level = self.frame.levels[self.stage]
-        fits = np.ones(tile_words[0].shape, dtype=bool)
+        fits = np.ones((len(first), second.shape[1]), dtype=bool)
         if level.usable_words is not None:
-            fits &= sum(tile_words, start=np.zeros(1)) <= level.usable_words
-        for index, words in zip(self.order, tile_words, strict=True):
+            fits &= first @ second <= level.usable_words
+        for position, index in enumerate(self.order):
             own = level.usable_words_of(self.frame.nodes[index].tensor.name)
             if own is not None:
-                fits &= words <= own
+                fits &= first[:, position, None] * second[position] <= own
         return fits
 
     # -- pairs ----------------------------------------------------------------------------------------
@@ -390,13 +395,13 @@ class Tables:
         first, others, held = first[order], others[order], held[order]
         for begin in range(0, len(others), BLOCK):
             rows = slice(begin, begin + BLOCK)
-            near = np.flatnonzero(self._fits(held[rows].min(axis=0)[:, None] * beside))
+            near = np.flatnonzero(self._fit_beside(held[rows].min(axis=0, keepdims=True), beside)[0])
             near = near[first[rows].min(axis=0) @ second[:, near] <= room]
             if not len(near):
                 continue
             energy = first[rows] @ second[:, near]
             self.priced += energy.size
-            fits = self._fits(held[rows].T[:, :, None] * beside[:, None, near])
+            fits = self._fit_beside(held[rows], beside[:, near])
             row, column = np.nonzero(fits & (energy <= room))
             if len(row):
                 yield others[rows][row], windows[near[column]], certain + energy[row, column]

@@ -1,0 +1,72 @@
+"""The mapper on `simple3`: proven optima of single layers and of ResNet-18, pairs priced and mappings covered.
+
+A filling of the innermost stage is two choices, one per side of the dimensions; its energy is one entry of a matrix
+product. `priced` counts the entries computed, in CPU seconds of the whole search; `covered` are all mappings of the
+space, which the proof is about.
+"""
+
+from collections.abc import Iterator
+
+from measure import Measurement, cpu_seconds
+
+from timeloop_py.mapper.coverage import mappings_in
+from timeloop_py.mapper.mapspace import Mapspace
+from timeloop_py.mapper.objective import Goal, parse_objective
+from timeloop_py.mapper.planar_space import best_planar_mappings
+from timeloop_py.mapper.search import mapspace
+from timeloop_py.mapper.solve import Solution, solve
+from timeloop_py.specs.architecture import load_architecture
+from timeloop_py.specs.layer_file import parse_shape
+from timeloop_py.specs.layer_problem import layer_problem
+from timeloop_py.specs.network import load_network
+from timeloop_py.specs.problem import Problem
+
+POINTWISE = "K=256,C=256,P=14,Q=14"
+THREE_BY_THREE = "K=256,C=256,P=14,Q=14,R=3,S=3"
+OBJECTIVES = ("energy", "edp")
+#: Mappings evaluated per CPU second, as promised.
+RATE = 5e6
+
+
+def space_of(problem: Problem) -> Mapspace:
+    """Perfect factors, every tensor at its own place."""
+    return mapspace(load_architecture("simple3"), problem)
+
+
+def proven(space: Mapspace, objective: str) -> Solution:
+    solution = solve(space, Goal(parse_objective(objective).measures[0]))
+    assert solution.proven
+    return solution
+
+
+def bench_layers() -> Iterator[Measurement]:
+    for name, shape, target in (("1x1", POINTWISE, 1.0), ("3x3", THREE_BY_THREE, 10.0)):
+        space = space_of(layer_problem(parse_shape(shape)))
+        for objective in OBJECTIVES:
+            seconds = cpu_seconds(lambda space=space, objective=objective: proven(space, objective))
+            yield Measurement(f"proven: {name} 256->256, 14x14, {objective}", seconds, target)
+
+
+def bench_rates() -> Iterator[Measurement]:
+    space = space_of(layer_problem(parse_shape(THREE_BY_THREE)))
+    priced = proven(space, "energy").priced
+    seconds = cpu_seconds(lambda: proven(space, "energy"))
+    yield Measurement("priced: 3x3 256->256, 14x14, energy", seconds, priced / RATE, priced, "mappings")
+    yield Measurement("covered: 3x3 256->256, 14x14, energy", seconds, None, mappings_in(space), "mappings")
+
+
+def bench_resnet18() -> Iterator[Measurement]:
+    problems: list[Problem] = []
+    for layer in load_network("resnet18:all").layers:
+        problem = layer_problem(layer)
+        if problem not in problems:
+            problems.append(problem)
+    for objective in OBJECTIVES:
+        seconds = cpu_seconds(lambda chosen=objective: [proven(space_of(one), chosen) for one in problems], runs=1)
+        yield Measurement(f"proven: {len(problems)} layers of ResNet-18, {objective}", seconds, 120.0)
+
+
+def bench_planar_space() -> Iterator[Measurement]:
+    scnn, network = load_architecture("scnn"), load_network("googlenet")
+    seconds = cpu_seconds(lambda: best_planar_mappings(scnn, network, ((0.5, 0.5),)))
+    yield Measurement("planar space of SCNN, all of GoogLeNet", seconds, 5.0)
