@@ -70,7 +70,12 @@ MOST_NAMED = 12
 @click.option(
     "--time-limit", type=float, metavar="S", help="Seconds for everything: then the best so far, with a bound."
 )
-@click.option("--jobs", type=click.IntRange(min=1), metavar="N", help="Processes.  [default: one per core]")
+@click.option(
+    "--jobs",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Processes, for layers side by side.  [default: one per core]",
+)
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="Result folder: mappings, tables, Pareto plot.")
 @format_option
 def command(

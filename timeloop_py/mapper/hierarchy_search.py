@@ -43,10 +43,9 @@ class Outcome:
 class HierarchySearch:
     """Searches one mapspace until a deadline (of ``time.monotonic``); whatever asks it in turn shares its frames."""
 
-    def __init__(self, space: Mapspace, deadline: float, jobs: int | None = None, report: Report | None = None) -> None:
+    def __init__(self, space: Mapspace, deadline: float, report: Report | None = None) -> None:
         self.space = space
         self.deadline = deadline
-        self.jobs = jobs
         self.report = report
         self.frames = frames_of_space(space)
         self.priced = 0

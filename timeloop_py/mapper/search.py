@@ -109,7 +109,7 @@ def search(
     time_limit_s
         Seconds for everything together; a search that it ends gives the best so far and a lower bound.
     jobs
-        Processes; left out: one per core. The result does not depend on it.
+        Processes, for layers side by side; left out: one per core. The result does not depend on it.
     progress
         Called with a :class:`SearchProgress`.
 

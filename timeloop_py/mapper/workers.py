@@ -44,10 +44,10 @@ class _Turn:
     at_once: int
     end: float
 
-    def run(self, jobs: int, report: Callable[[str, Progress], None] | None = None) -> SearchResult:
+    def run(self, report: Callable[[str, Progress], None] | None = None) -> SearchResult:
         now = time.monotonic()
         share = min(1.0, self.at_once / (self.of - self.place))
-        return self.task.run(now + (self.end - now) * share, jobs, report)
+        return self.task.run(now + (self.end - now) * share, report)
 
 
 def cores() -> int:
@@ -58,15 +58,14 @@ def cores() -> int:
 def run_tasks(tasks: Sequence[SearchTask], end: float, jobs: int, told: Told | None = None) -> Iterator[SearchResult]:
     """The results of searches in their order, each as soon as it is there; equal searches run once.
 
-    ``end`` in seconds of ``time.monotonic``. Several searches run side by side in ``jobs`` processes, a single one uses
-    them all itself.
+    ``end`` in seconds of ``time.monotonic``. Several searches run side by side in up to ``jobs`` processes.
     """
     keys = [task.key for task in tasks]
     firsts = list(dict.fromkeys(keys))
     distinct = [tasks[keys.index(key)] for key in firsts]
     at_once = min(jobs, len(distinct))
     turns = [_Turn(task, place, len(distinct), at_once, end) for place, task in enumerate(distinct)]
-    running = _one_by_one(turns, jobs, told) if at_once <= 1 else _side_by_side(turns, at_once)
+    running = _one_by_one(turns, told) if at_once <= 1 else _side_by_side(turns, at_once)
     found: dict[object, SearchResult] = {}
     for task, key in zip(tasks, keys, strict=True):
         while key not in found:
@@ -77,9 +76,9 @@ def run_tasks(tasks: Sequence[SearchTask], end: float, jobs: int, told: Told | N
         yield found[key].renamed(task.layer)
 
 
-def _one_by_one(turns: Sequence[_Turn], jobs: int, told: Told | None) -> Iterator[tuple[int, SearchResult]]:
+def _one_by_one(turns: Sequence[_Turn], told: Told | None) -> Iterator[tuple[int, SearchResult]]:
     for turn in turns:
-        yield turn.place, turn.run(jobs, None if told is None else _reporter(turn, told))
+        yield turn.place, turn.run(None if told is None else _reporter(turn, told))
 
 
 def _reporter(turn: _Turn, told: Told) -> Callable[[str, Progress], None]:
@@ -97,7 +96,7 @@ def _side_by_side(turns: Sequence[_Turn], at_once: int) -> Iterator[tuple[int, S
 
 
 def _run_alone(turn: _Turn) -> tuple[int, SearchResult]:
-    return turn.place, turn.run(jobs=1)
+    return turn.place, turn.run()
 
 
 def _leave_interrupts_to_the_parent() -> None:
