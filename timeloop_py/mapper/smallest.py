@@ -6,9 +6,8 @@ import numpy as np
 
 from timeloop_py.mapper.frame import Frame
 from timeloop_py.mapper.growth import Growth, Step
-from timeloop_py.mapper.labels import Labels, joined
+from timeloop_py.mapper.labels import Labels
 from timeloop_py.mapper.objective import Goal
-from timeloop_py.mapper.paths import Ending
 from timeloop_py.mapper.seeds import SEED
 
 
@@ -24,27 +23,15 @@ def outermost(frame: Frame) -> tuple[Labels, tuple[Step, ...]]:
     return labels.with_columns(action=np.full(len(labels), SEED, dtype=np.int64)), tuple(steps)
 
 
-def smallest_tiles(frame: Frame, goal: Goal) -> Ending | None:
-    """The best mapping of the smallest tiles with one loop per dimension, in their order; None where there is none.
+def all_loops_outside(frame: Frame, goal: Goal) -> tuple[int, tuple[Step, ...]] | None:
+    """A mapping at once: spatial factors and steps of the smallest tiles with one loop per dimension around them.
 
-    It is there at once, and says that something fits.
+    The spatial factors are those with the least lower bound. None where no such tiles fit, or where constraints ask
+    about the loops of a level.
     """
     labels, steps = outermost(frame)
-    if not len(labels):
+    if not len(labels) or frame.space.constraints.bind_loops:
         return None
-    growth = Growth(frame, frame.everything)
-    for axis in range(len(frame.dims)):
-        done = labels.rows(np.flatnonzero(labels.inside[:, axis] == frame.full[labels.spread, axis]))
-        looped, _, _ = growth.with_loops(labels, axis)
-        looped = looped.rows(np.flatnonzero(looped.inside[:, axis] == frame.full[looped.spread, axis]))
-        labels = looped if not len(done) else done if not len(looped) else joined([done, looped])
-    labels = labels.rows(np.flatnonzero(growth.finished(labels)))
-    if not len(labels):
-        return None
-    labels = labels.with_columns(rest=np.zeros_like(labels.rest))
-    energy, cycles = frame.lower_bounds(labels)
-    measure = np.asarray(goal.bound(energy, cycles), dtype=np.float64)
-    best = int(np.argmin(measure))
-    choice = int(labels.spread[best])
+    choice = int(labels.spread[int(np.argmin(frame.bound(labels, goal)))])
     loops = [Step(axis, int(bound)) for axis, bound in enumerate(frame.spread.full[choice]) if bound > 1]
-    return Ending(float(measure[best]), float(energy[best]), float(cycles[best]), choice, (*steps, *loops))
+    return choice, (*steps, *loops)

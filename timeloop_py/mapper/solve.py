@@ -22,9 +22,9 @@ from timeloop_py.mapper.labels import Labels, joined
 from timeloop_py.mapper.mapspace import Mapspace
 from timeloop_py.mapper.nests import MappingCost, mapping_cost, mapping_of
 from timeloop_py.mapper.objective import TIE, Goal
-from timeloop_py.mapper.paths import Ending, Incumbent, OutOfTimeError, PathSearch
+from timeloop_py.mapper.paths import Incumbent, OutOfTimeError, PathSearch
 from timeloop_py.mapper.seeds import SEED, Seeds
-from timeloop_py.mapper.smallest import outermost, smallest_tiles
+from timeloop_py.mapper.smallest import all_loops_outside, outermost
 from timeloop_py.specs.mapping import Mapping
 
 #: Labels per cell that a narrow search keeps, and seeds it starts from.
@@ -163,9 +163,10 @@ class Solver:
         staged = [part for part in self.parts if part.is_staged]
         whole = [part for part in self.parts if not part.is_staged]
         for part in self.parts:
-            ending = smallest_tiles(part.frame, self.goal)
-            if ending is not None:
-                self._consider(part.frame, ending)
+            found = all_loops_outside(part.frame, self.goal)
+            if found is not None:
+                self._consider(part.frame, *found)
+            if self.best is not None:
                 break
         if staged:
             self._raise_ceiling(staged, whole)
@@ -260,7 +261,7 @@ class Solver:
             search.seed_steps = seed_steps
         try:
             for ending in search.run(labels):
-                self._consider(part.frame, ending)
+                self._consider(part.frame, ending.choice, ending.steps)
         except OutOfTimeError as stopped:
             # Only where this search is the last of all does what it left unfound say anything about the whole.
             last = not beam and ceiling == math.inf and part is self.parts[-1]
@@ -268,8 +269,8 @@ class Solver:
         finally:
             self.continued += search.continued
 
-    def _consider(self, frame: Frame, ending: Ending) -> None:
-        mapping = mapping_of(frame.retention, frame.spread, ending.choice, ending.steps)
+    def _consider(self, frame: Frame, choice: int, steps: Sequence[Step]) -> None:
+        mapping = mapping_of(frame.retention, frame.spread, choice, steps)
         cost = mapping_cost(self.space, mapping)
         candidate = Candidate(float(self.goal.bound(cost.energy_pj, cost.cycles)), mapping, cost)
         if candidate.measure < math.inf and (self.best is None or candidate.key < self.best.key):
