@@ -174,7 +174,7 @@ class Solver:
             if part.low <= self.incumbent.ceiling():
                 self._continue(part, part.frame.start(), None, beam=BEAM)
         for part in whole:
-            if part.low <= self.incumbent.ceiling():
+            if part.low <= self.incumbent.ceiling() and not self._is_best:
                 self._continue(part, part.frame.start(), None)
 
     def _raise_ceiling(self, staged: list[Part], whole: list[Part]) -> None:
@@ -184,7 +184,7 @@ class Solver:
         while True:
             ceiling = min(ceiling, self.incumbent.measure)
             seeds = sum(self._exhaust(part, ceiling) for part in staged if part.low <= ceiling)
-            if self.incumbent.measure <= ceiling * (1 + TIE):
+            if self.incumbent.measure <= ceiling * (1 + TIE) or self._is_best:
                 return
             if not whole:
                 self._prove(ceiling)
@@ -210,6 +210,8 @@ class Solver:
                 count += len(labels)
                 if count - len(labels) <= FEW < count:
                     self._narrow(part, seeds, joined(held))
+                if self._is_best:
+                    return count
                 if sum(map(len, held)) >= MANY:
                     self._follow(part, seeds, joined(held), ceiling)
                     held = []
@@ -219,6 +221,11 @@ class Solver:
         if part.unused:
             self._continue(part, part.frame.start().rows(np.array(part.unused, dtype=np.intp)), None, ceiling)
         return count
+
+    @property
+    def _is_best(self) -> bool:
+        """The best mapping known is as good as any can be: there is nothing left to search."""
+        return self.incumbent.measure <= self.proven * (1 + TIE)
 
     def _still(self, ceiling: float) -> float:
         """The ceiling, or what was found below it meanwhile; raises an error at the deadline."""
@@ -262,6 +269,8 @@ class Solver:
         try:
             for ending in search.run(labels):
                 self._consider(part.frame, ending.choice, ending.steps)
+                if self._is_best:
+                    break
         except OutOfTimeError as stopped:
             # Only where this search is the last of all does what it left unfound say anything about the whole.
             last = not beam and ceiling == math.inf and part is self.parts[-1]
