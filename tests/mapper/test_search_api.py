@@ -202,6 +202,14 @@ def test_the_answer_does_not_depend_on_how_many_processes_searched() -> None:
     assert [each.to_dict() for each in one] == [each.to_dict() for each in two]
 
 
+def test_a_mapping_that_meets_the_bound_ends_the_search() -> None:
+    """Millions of mappings keep all PEs busy: one of them is enough."""
+    layer = tl.parse_shape("K=256,C=256,P=14,Q=14,R=3,S=3,pad=1")
+    result = searched(layer, "cycles", time_limit_s=60)
+    assert result.proven_optimal
+    assert result.cycles == result.lower_bound == layer.macs / 256
+
+
 def test_time_runs_out() -> None:
     layer = tl.parse_shape("K=256,C=256,P=14,Q=14,R=3,S=3,pad=1")
     for limit in (1e-6, 0.2):

@@ -115,7 +115,7 @@ def _several(results: Sequence[SearchResult]) -> Iterator[str]:
             result.binding,
             number_text(result.energy_pj),
             number_text(result.edp_pj_cycles),
-            "nothing fits" if result.diagnosis else "none found" if result.mapping is None else _percent(result.gap),
+            _standing(result),
             f"as {result.searched_as}" if result.searched_as != result.layer else _count(result.mappings_covered),
         ]
         for result in results
@@ -134,5 +134,11 @@ def _count(mappings: int) -> str:
     return str(mappings) if mappings < 10**9 else f"{mappings:.3g}"
 
 
+def _standing(result: SearchResult) -> str:
+    if result.mapping is None:
+        return "nothing fits" if result.diagnosis else "none found"
+    return "proven" if result.proven_optimal else _percent(result.gap)
+
+
 def _percent(gap: float) -> str:
-    return "proven" if gap == 0 else f"{gap:.2%}" if gap < 1 else f"{gap + 1:.3g}x"
+    return f"{gap:.2%}" if gap < 1 else f"{gap + 1:.3g}x"
