@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 from timeloop_py.mapper.mapspace import Mapspace
 from timeloop_py.mapper.nests import mapping_cost, mapping_of
-from timeloop_py.mapper.objective import TIE, Goal, Measure, Objective
+from timeloop_py.mapper.objective import Goal, Measure, Objective
 from timeloop_py.mapper.pareto import Front, FrontPoint, walked_front
 from timeloop_py.mapper.paths import Incumbent, OutOfTimeError, PathSearch
 from timeloop_py.mapper.solve import Candidate, Progress, Solution, Solver, frames_of_space
@@ -38,10 +38,6 @@ class Outcome:
     def nothing_fits(self) -> bool:
         """It is proven that the space holds no mapping."""
         return self.best is None and self.proven
-
-
-class _SettledError(Exception):
-    """A mapping meets the lower bound: whatever is left can only be as good."""
 
 
 class HierarchySearch:
@@ -101,18 +97,11 @@ class HierarchySearch:
         return walked_front(metrics, least, found)
 
     def _solve(self, goal: Goal, doing: str) -> Solution:
-        def told(progress: Progress) -> None:
-            if self.report is not None:
-                self.report(doing, progress)
-            if progress.best <= progress.lower_bound * (1 + TIE):
-                raise _SettledError
-
+        report = self.report
+        told = None if report is None else lambda progress: report(doing, progress)
         solver = Solver(self.space, goal, self.deadline, self.frames, told)
         try:
             solution = solver.run()
-        except _SettledError:
-            assert solver.best is not None
-            solution = Solution(solver.best, solver.best.measure, True, solver.continued, 0)
         except KeyboardInterrupt:
             self.interrupted = True
             measure = math.inf if solver.best is None else solver.best.measure
