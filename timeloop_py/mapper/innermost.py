@@ -23,7 +23,6 @@ the second not at all. The outermost node is not moved: it may be waiting for lo
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from functools import cached_property, reduce
 from itertools import permutations
 
@@ -33,6 +32,7 @@ from numpy.typing import NDArray
 from timeloop_py.mapper.frame import Frame
 from timeloop_py.mapper.labels import CLOSED, OPEN, Integers, Labels, Numbers
 from timeloop_py.mapper.objective import TIE, Goal
+from timeloop_py.mapper.pairs import Pairs
 from timeloop_py.mapper.seeds import Seeds
 from timeloop_py.mapper.sides import Rows, divisor_chains, make_side, spatial_choices
 from timeloop_py.mapper.windows import sweep
@@ -96,33 +96,6 @@ class Innermost:
             self.unused.update(int(row) for row in np.unique(labels.spread[unused]))
             used = labels.rows(np.flatnonzero(~unused))
             yield used.with_columns(action=seeds.add(self.order, chains[~unused], used.spread))
-
-
-@dataclass(frozen=True)
-class Pairs:
-    """Rows of the two sides, a choice of spatial factors, a lower bound of the energy and the most it may be."""
-
-    others: Rows
-    windows: Rows
-    spread: Rows
-    energy: Numbers
-    most: Numbers
-
-    @staticmethod
-    def joined(parts: Sequence[Pairs]) -> Pairs:
-        return Pairs(*(np.concatenate(columns) for columns in zip(*(part.columns for part in parts), strict=True)))
-
-    @staticmethod
-    def of(others: Rows, windows: Rows, energy: Numbers, spread: int, most: float) -> Pairs:
-        return Pairs(others, windows, np.full(len(others), spread, dtype=np.intp), energy, np.full(len(others), most))
-
-    @property
-    def columns(self) -> tuple[Rows, Rows, Rows, Numbers, Numbers]:
-        return self.others, self.windows, self.spread, self.energy, self.most
-
-    def rows(self, chosen: Rows | slice) -> Pairs:
-        others, windows, spread, energy, most = self.columns
-        return Pairs(others[chosen], windows[chosen], spread[chosen], energy[chosen], most[chosen])
 
 
 class Tables:

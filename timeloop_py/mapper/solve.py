@@ -2,8 +2,12 @@
 
 A mapspace is searched in parts: a frame (what each level keeps, and the choices of spatial factors), and within it the
 orders of the nodes of its innermost stage. A ceiling rises from the lower bound: whatever stays below it is searched,
-and as soon as a mapping is found below the ceiling, nothing better is left. Where too much lies below the next ceiling,
-a narrow beam finds a good mapping first, and its cost becomes the ceiling.
+and as soon as a mapping is found below the ceiling, nothing better is left. Mappings found on the way lower the
+ceiling: the one of the smallest tiles, there at once; those of a narrow beam from the most promising seeds. They are
+mappings of the space like any other, so what their measure cuts off holds nothing better.
+
+Ties: of mappings with the same measure the one of less energy counts, then the one of fewer cycles, then the one found
+first. The search has no randomness and looks at no clock but for the deadline: the same input gives the same answer.
 """
 
 from __future__ import annotations
