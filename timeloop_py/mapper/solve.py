@@ -38,7 +38,7 @@ NARROW = 256
 #: last one, and otherwise.
 FIRST_STEP = 0.001
 LONG_STEP = 4.0
-STEP = 1.4
+STEP = 2.0
 #: Seeds that are searched from without asking a narrow search for a ceiling first, and the most that are held at once.
 FEW = 3000
 MANY = 200_000
