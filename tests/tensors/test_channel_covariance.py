@@ -57,3 +57,33 @@ def test_pes_hardly_wait_for_each_other_where_every_position_has_as_many_non_zer
     architecture = load_architecture("scnn", settings)
     runs = [simulate(architecture, layer, seed=seed, verify=False).cycles for seed in range(3)]
     assert evaluate(architecture, layer).cycles == pytest.approx(np.mean(runs), rel=0.03)
+
+
+@pytest.mark.parametrize("rows", [1, 2, 5, 13])
+@pytest.mark.parametrize("lanes", [1, 3, 4, 16])
+def test_channels_without_zeros_do_not_vary(rows: int, lanes: int) -> None:
+    model, tile = NMStructured(4, 4, -3), (1, 1, rows, 7)
+    assert model.vector_moments(tile, lanes)[1] + model.channel_covariance(tile, lanes) == pytest.approx(0, abs=1e-9)
+    assert model.vector_moments(tile, lanes)[1] + model.channel_covariance(tile, lanes) >= 0
+
+
+@pytest.mark.parametrize(
+    "zeros",
+    [
+        Zeros.of("n_m", n=4, m=4, axis=1),
+        Zeros.of("n_m", n=4, m=4, axis=3),
+        Zeros.of("block", density=1.0, block=(4, 2, 2)),
+        Zeros.of("whole_channel", density=1.0, axis=1),
+    ],
+    ids=str,
+)
+def test_a_structure_that_leaves_no_zeros_is_dense(zeros: Zeros) -> None:
+    layer = Layer("3x3", K=16, C=16, W=14, H=14, R=3, S=3, padding=(1, 1), weight_density=1.0, activation_density=1.0)
+    scnn = load_architecture("scnn")
+    assert evaluate(scnn, layer.with_zeros(None, zeros)).cycles == pytest.approx(evaluate(scnn, layer).cycles)
+
+
+def test_a_row_without_positions_holds_nothing() -> None:
+    model = NMStructured(2, 4, -1)
+    assert model.worst_occupancy((1, 1, 3, 0)) == 0
+    assert model.occupancy_pmf((1, 1, 3, 0)).tolist() == [1.0]

@@ -140,13 +140,16 @@ class NMStructured(DensityModel):
         x, y = turn[:, None], turn[None, :]
         joint = np.fft.ifft2((1 - both - 2 * one + one * (x + y) + both * x * y) ** n).real
         vectors = -(-np.arange(n + 1) // lanes)
-        return float((self.m - 1) * (vectors @ joint @ vectors - mean**2))
+        # Never so far below nothing that the sum over the channels of a group would vary by less than nothing.
+        return max(-variance, float((self.m - 1) * (vectors @ joint @ vectors - mean**2)))
 
     def _groups(self, tile: Tile) -> tuple[int, Any, Any]:
         """Rows of a tile, whole groups in each and positions left over in each."""
         if not isinstance(tile, tuple):
             return 1, tile // self.m, tile % self.m
         length = tile[self.axis]
+        if length == 0:
+            return 0, 0, 0
         return math.prod(tile) // length, length // self.m, length % self.m
 
 
