@@ -94,36 +94,36 @@ def search(runs: Runs) -> pd.DataFrame:
 
     ``cycles`` and ``energy_pj`` are totals; ``cycles_ratio`` and ``energy_ratio`` are over the paper's design (of
     ``all three``: geometric means). ``front``: no other design is better in cycles, energy or area without being worse
-    in another of them; ``paper``: the design of Table II.
+    in another of them; ``paper``: the design of Table II. ``bank_conflicts`` are left out of the cycles of designs that
+    are on no front without them.
     """
     import pandas as pd
 
     points = tuple(design_points())
-    cycles, energy, area = _evaluated(runs, points)
     paper = points.index(PAPER)
-    cycles_ratio, energy_ratio = cycles / cycles[paper], energy / energy[paper]
-    rows = _described(points, area)
-    frames = []
-    for place, network in enumerate([*runs.networks, ALL]):
-        of_one = place < len(runs.networks)
-        time = cycles_ratio[:, place] if of_one else np.exp(np.log(cycles_ratio).mean(axis=1))
-        joules = energy_ratio[:, place] if of_one else np.exp(np.log(energy_ratio).mean(axis=1))
-        frames.append(
-            rows.assign(
-                network=network,
-                cycles=cycles[:, place] if of_one else cycles.sum(axis=1),
-                energy_pj=energy[:, place] if of_one else energy.sum(axis=1),
-                cycles_ratio=time,
-                energy_ratio=joules,
-                front=non_dominated(np.stack([time, joules, area], axis=1)),
-                paper=[point == PAPER for point in points],
-            )
+    costs = _costs(runs, points, paper)
+    rows = _described(points, costs)
+    cycles = [*costs.cycles.T, costs.cycles.sum(axis=1)]
+    energy = [*costs.energy_pj.T, costs.energy_pj.sum(axis=1)]
+    frames = [
+        rows.assign(
+            network=network,
+            cycles=cycles[place],
+            energy_pj=energy[place],
+            cycles_ratio=cycles_ratio,
+            energy_ratio=energy_ratio,
+            front=front,
+            paper=[point == PAPER for point in points],
         )
+        for place, (network, (cycles_ratio, energy_ratio), front) in enumerate(
+            zip([*runs.networks, ALL], costs.ratios(paper), costs.fronts(paper), strict=True)
+        )
+    ]
     frame = pd.concat(frames, ignore_index=True)
     return frame[["network", *(name for name in frame if name != "network")]]
 
 
-def _described(points: tuple[Point, ...], area: np.ndarray) -> pd.DataFrame:
+def _described(points: tuple[Point, ...], costs: _Costs) -> pd.DataFrame:
     import pandas as pd
 
     return pd.DataFrame(
@@ -136,21 +136,62 @@ def _described(points: tuple[Point, ...], area: np.ndarray) -> pd.DataFrame:
             "accumulator_banks": [point.bank_factor * point.weights * point.activations for point in points],
             "ram_factor": [point.ram_factor for point in points],
             "output_channel_group_max": [point.output_channel_group for point in points],
-            "area_mm2": area,
+            "area_mm2": costs.area_mm2,
+            "bank_conflicts": np.where(costs.with_banks, "counted", "left out"),
         }
     )
 
 
-def _evaluated(runs: Runs, points: tuple[Point, ...]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+@dataclass(frozen=True)
+class _Costs:
+    """Cycles and energy, arrays (designs, networks); area and whether bank conflicts are counted, per design."""
+
+    cycles: np.ndarray
+    energy_pj: np.ndarray
+    area_mm2: np.ndarray
+    with_banks: np.ndarray
+
+    def ratios(self, paper: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Cycles and energy over those of design ``paper``: of every network, and of all (geometric means)."""
+        cycles, energy = self.cycles / self.cycles[paper], self.energy_pj / self.energy_pj[paper]
+        yield from zip(cycles.T, energy.T, strict=True)
+        yield np.exp(np.log(cycles).mean(axis=1)), np.exp(np.log(energy).mean(axis=1))
+
+    def fronts(self, paper: int) -> list[np.ndarray]:
+        """Which designs no other one beats in cycles, energy and area: by every network, and by all."""
+        return [non_dominated(np.stack([*ratios, self.area_mm2], axis=1)) for ratios in self.ratios(paper)]
+
+
+def _costs(runs: Runs, points: tuple[Point, ...], paper: int) -> _Costs:
+    """All designs without bank conflicts, and with them those that may be on a front.
+
+    Conflicts only add cycles. So a design that another one dominates, whose conflicts are counted, is on no front
+    whatever its own add; where every design of a front is counted, the front is that of all designs with conflicts.
+    """
+    everything = np.arange(len(points))
+    costs = _Costs(*_evaluated(runs, points, "none"), np.zeros(len(points), dtype=bool))
+    wanted = everything == paper
+    while wanted.any():
+        places = everything[wanted]
+        cycles, energy, _ = _evaluated(runs, tuple(points[place] for place in places), "queued")
+        costs.cycles[places], costs.energy_pj[places], costs.with_banks[places] = cycles, energy, True
+        wanted = np.any(costs.fronts(paper), axis=0) & ~costs.with_banks
+    return costs
+
+
+def _evaluated(
+    runs: Runs, points: tuple[Point, ...], bank_contention: str
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Cycles and energy, arrays (designs, networks), and area per design."""
     networks = list(runs.networks.values())
     layers = [len(network.layers) for network in networks]
     starts = np.cumsum([0, *layers[:-1]])
     cycles, energy, area = [], [], []
     base = runs.designs["scnn"]
+    banks: Setting = ("dataflow.bank_contention", bank_contention)
     for first in range(0, len(points), _AT_ONCE):
         chosen = points[first : first + _AT_ONCE]
-        evaluation = evaluate([runs.design("scnn", point.settings(base)) for point in chosen], networks)
+        evaluation = evaluate([runs.design("scnn", [*point.settings(base), banks]) for point in chosen], networks)
         shape = (len(chosen), sum(layers))
         cycles.append(np.add.reduceat(evaluation.layer_cycles.reshape(shape), starts, axis=1))
         energy.append(np.add.reduceat(evaluation.layer_energy_pj.reshape(shape), starts, axis=1))

@@ -113,13 +113,25 @@ class Runs:
 
     @cached_property
     def granularities(self) -> pd.DataFrame:
-        """SCNN with fewer and larger PEs on GoogLeNet: one row per PE count and layer, column ``pes``."""
-        designs = {count: self._of_granularity(count) for count in PE_GRANULARITIES}
+        """SCNN with fewer and larger PEs on GoogLeNet: one row per PE count and layer, column ``pes``.
+
+        Without bank conflicts: the paper has twice as many banks as products reduce them enough (section IV), and does
+        not say where the sums of arrays larger than 4 x 4 lie.
+        """
+        return self._granularities("none")
+
+    @cached_property
+    def granularities_with_banks(self) -> pd.DataFrame:
+        """The same with sums interleaved over the banks, as in SCNN itself."""
+        return self._granularities("queued")
+
+    def _granularities(self, bank_contention: str) -> pd.DataFrame:
+        designs = {count: self._of_granularity(count, bank_contention) for count in PE_GRANULARITIES}
         frame = evaluate(list(designs.values()), self.networks["GoogLeNet"]).to_frame()
         counts = {design.name: count for count, design in designs.items()}
         return frame.assign(pes=frame["architecture"].map(counts))
 
-    def _of_granularity(self, count: int) -> Architecture:
+    def _of_granularity(self, count: int, bank_contention: str) -> Architecture:
         """Banks stay twice the products of a step, and the chip's RAMs are shared out among its PEs."""
         (columns, rows), (weights, activations) = PE_GRANULARITIES[count]
         base = self.designs["scnn"].require_accelerator()[0]
@@ -133,6 +145,7 @@ class Runs:
             ("parameters.accumulator_banks", base.accumulator_banks * larger),
             ("parameters.input_ram_bytes", base.input_ram_bytes * larger),
             ("parameters.output_ram_bytes", base.output_ram_bytes * larger),
+            ("dataflow.bank_contention", bank_contention),
         ]
         return self.design("scnn", settings)
 
