@@ -1,22 +1,17 @@
-"""Planar-tiled mapspaces by any objective, and their Pareto fronts: evaluated whole, so exact by construction.
-
-Bank conflicts take longest to evaluate and only ever add cycles. So all mappings are evaluated without them first,
-which bounds the cycles of each from below at its own energy; with them only those whose bound some true result does not
-already beat.
-"""
+"""Planar-tiled mapspaces by any objective, and their Pareto fronts: exact, by bounds of every mapping."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from timeloop_py.mapper.objective import Objective
 from timeloop_py.mapper.pareto import Front, FrontPoint, enumerated_front, non_dominated_pairs, outer_metrics
-from timeloop_py.mapper.planar_hardware import HardwareMapping, hardware_space, resized
-from timeloop_py.mapper.planar_space import TIE, PlanarMapping, mapping_space
+from timeloop_py.mapper.planar_bounds import Candidates
+from timeloop_py.mapper.planar_hardware import hardware_families
+from timeloop_py.mapper.planar_space import TIE, PlanarMapping, mapping_families
 from timeloop_py.model.evaluate import Evaluation, Point, Unit, evaluate_units
 from timeloop_py.nest.lowering import lower_layer
 from timeloop_py.specs.architecture import Architecture
@@ -53,7 +48,7 @@ def search_planar(
     """
     space = _Space(architecture, network, layer, point, hardware)
     best = space.best(objective)
-    design = space.designs[best]
+    design = space.candidates.design(best)
     return PlanarOutcome(
         mapping=space.mappings[best],
         design=design,
@@ -64,78 +59,49 @@ def search_planar(
 
 
 class _Space:
-    """All mappings of a layer: energies, bounds of the cycles, and true cycles where they are known (else infinite)."""
+    """All mappings of a layer at one density point."""
 
     def __init__(
         self, architecture: Architecture, network: Network, layer: Layer, point: Point, hardware: bool
     ) -> None:
-        self.mappings: tuple[PlanarMapping, ...] = tuple(
-            (hardware_space if hardware else mapping_space)(architecture, layer)
-        )
-        if not self.mappings:
+        families = list((hardware_families if hardware else mapping_families)(architecture, layer))
+        if not families:
             lower_layer(architecture, layer)  # says what does not fit
-        self.network, self.layer, self.point = network, layer, point
-        self.designs = _designs(architecture, self.mappings)
-        _, flow = architecture.require_accelerator()
-        self.exact = flow.template.core == "dot_product" or flow.bank_contention == "none"
-        bounds = self._evaluate([_without_conflicts(design) for design in self.designs])
-        self.energy: Floats = bounds.layer_energy_pj[:, 0]
-        self.least_cycles: Floats = bounds.layer_cycles[:, 0]
-        self.cycles = self.least_cycles.copy() if self.exact else np.full(len(self.mappings), np.inf)
+        self.mappings: list[PlanarMapping] = [mapping for mappings, _ in families for mapping in mappings]
+        self.candidates = Candidates([family for _, family in families], network, layer, (point,))
 
     def best(self, objective: Objective) -> int:
         """The mapping with the least objective, its measures one after the other."""
-        bounds = objective.measures[0].value(self.energy, self.least_cycles)
-        self._look_at([int(np.argmin(bounds))])
-        reached = objective.measures[0].value(self.energy[self.known], self.cycles[self.known]).min()
-        self._look_at(np.flatnonzero(bounds <= reached * (1 + TIE)))
-        left = self.known
+        left, evaluation = self.candidates.may_be_best(objective.measures[0].value, TIE)
+        energy, cycles = evaluation.layer_energy_pj[:, 0], evaluation.layer_cycles[:, 0]
         for measure in objective.measures:
-            cost = measure.value(self.energy[left], self.cycles[left])
-            left = left[cost <= cost.min() * (1 + TIE)]
+            cost = measure.value(energy, cycles)
+            ties = cost <= cost.min() * (1 + TIE)
+            left, energy, cycles = left[ties], energy[ties], cycles[ties]
         return int(left[0])
 
     def front(self, metrics: tuple[str, ...]) -> Front[PlanarMapping]:
-        """The front: first of the bounds, then of whatever no true result is below."""
+        """The front: first of the bounds without bank conflicts, then of whatever no true result is below."""
+        self.candidates.refine(np.arange(len(self.mappings)))
+        energy, least = self.candidates.energy_pj[:, 0], self.candidates.cycles[:, 0]
         first, second = outer_metrics(metrics)
-        low = first.value(self.energy, self.least_cycles), second.value(self.energy, self.least_cycles)
-        self._look_at(non_dominated_pairs(*low))
-        known = self.known
-        true = first.value(self.energy[known], self.cycles[known]), second.value(self.energy[known], self.cycles[known])
+        low = first.value(energy, least), second.value(energy, least)
+        known = np.array(sorted(non_dominated_pairs(*low)))
+        cycles = self._true_cycles(known)
+        true = first.value(energy[known], cycles), second.value(energy[known], cycles)
         beaten = ((true[0] <= low[0][:, None]) & (true[1] <= low[1][:, None])).any(axis=1)
-        self._look_at(np.flatnonzero(~beaten))
+        rest = np.setdiff1d(np.flatnonzero(~beaten), known)
+        if rest.size:
+            known, cycles = np.append(known, rest), np.append(cycles, self._true_cycles(rest))
         points = [
-            FrontPoint(self.mappings[index], float(self.energy[index]), float(self.cycles[index]), proven=True)
-            for index in self.known
+            FrontPoint(self.mappings[index], float(energy[index]), float(cycles[place]), proven=True)
+            for index, place in sorted(zip(known.tolist(), range(len(known)), strict=True))
         ]
         return enumerated_front(metrics, points)
 
-    @property
-    def known(self) -> NDArray[np.intp]:
-        """Mappings whose true cycles are known, in the order of the space."""
-        return np.flatnonzero(np.isfinite(self.cycles))
-
-    def _look_at(self, indices: Sequence[int] | NDArray[np.intp]) -> None:
-        """Know the true cycles of these mappings."""
-        missing = [int(index) for index in indices if not np.isfinite(self.cycles[index])]
-        if missing:
-            evaluation = self._evaluate([self.designs[index] for index in missing])
-            self.cycles[missing] = evaluation.layer_cycles[:, 0]
-
-    def _evaluate(self, designs: Sequence[Architecture]) -> Evaluation:
-        return evaluate_units([Unit(design, self.network, self.layer) for design in designs], (self.point,))
-
-
-def _designs(architecture: Architecture, mappings: Sequence[PlanarMapping]) -> list[Architecture]:
-    """The architecture with every mapping fixed; each hardware is built once."""
-    sizes = [mapping.parameters if isinstance(mapping, HardwareMapping) else () for mapping in mappings]
-    built = {parameters: resized(architecture, parameters) for parameters in dict.fromkeys(sizes)}
-    return [
-        PlanarMapping.applied_to(mapping, built[parameters])
-        for mapping, parameters in zip(mappings, sizes, strict=True)
-    ]
-
-
-def _without_conflicts(architecture: Architecture) -> Architecture:
-    _, flow = architecture.require_accelerator()
-    return replace(architecture, dataflow=replace(flow, bank_contention="none"))
+    def _true_cycles(self, indices: NDArray[np.intp]) -> Floats:
+        if self.candidates.has_conflicts:
+            cycles = self.candidates.evaluate(indices).layer_cycles
+        else:
+            cycles = self.candidates.cycles[indices]
+        return cycles[:, 0]

@@ -1,4 +1,4 @@
-"""The mapspace of a planar-tiled accelerator, searched by evaluating all of it.
+"""The mapspace of a planar-tiled accelerator, and the best mappings of a network at many density points.
 
 On given hardware a dataflow of the SCNN paper leaves three choices per layer:
 
@@ -7,22 +7,24 @@ On given hardware a dataflow of the SCNN paper leaves three choices per layer:
 - who computes what a tile shares with its neighbours: output halos or input halos (Cartesian products only).
 
 Group sizes that need the same number of groups differ in their last group only; of those the smallest is taken, which
-spreads the channels most evenly. The space is small enough to be evaluated whole, in arrays: what comes out is the
-optimum of the space under the model, by construction. Bank conflicts, which take longest to evaluate and only ever add
-cycles, are left out at first: then every mapping has a lower bound, and only those whose bound is no worse than the
-true cost of some other are evaluated with them.
+spreads the channels most evenly. The answer is the optimum of the space under the model: every mapping has a lower
+bound (:mod:`timeloop_py.mapper.planar_bounds`), and all whose bound is no worse than the true cost of some other are
+evaluated.
 """
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Literal
 
 import numpy as np
 
+from timeloop_py.mapper.planar_bounds import Candidates, Family
 from timeloop_py.model.batch import Array
-from timeloop_py.model.evaluate import Evaluation, Point, Unit, evaluate_units
+from timeloop_py.model.evaluate import Evaluation, Point
 from timeloop_py.nest.lowering import lower_layer
 from timeloop_py.nest.tiling import tile_plane
 from timeloop_py.specs.architecture import Architecture
@@ -97,8 +99,8 @@ class BestMappings:
         return self.values(lambda evaluation: evaluation.layer_energy_pj)
 
 
-def mapping_space(architecture: Architecture, layer: Layer) -> Iterator[PlanarMapping]:
-    """Every mapping of a layer, the architecture's own grid and halos first.
+def mapping_families(architecture: Architecture, layer: Layer) -> Iterator[tuple[tuple[PlanarMapping, ...], Family]]:
+    """Every mapping of a layer by grid and halos, the architecture's own first; in a family ``Kc`` rises.
 
     SpecError: the architecture has no dataflow.
     """
@@ -109,21 +111,28 @@ def mapping_space(architecture: Architecture, layer: Layer) -> Iterator[PlanarMa
     scatters = flow.template.core == "cartesian_product"
     other: Halo = "input" if flow.halo == "output" else "output"
     halos = (flow.halo, other) if scatters else (flow.halo,)
+    sizes = _group_sizes(layer.output_channels_per_group)
     for columns, rows in grids:
         for halo in halos:
-            seen = set()
-            for group in _group_sizes(layer.output_channels_per_group):
-                mapping = PlanarMapping(columns, rows, group, halo)
-                try:
-                    held = tile_plane(
-                        layer, replace(flow, halo=halo, output_channel_group_max=group), columns, rows, words
-                    ).group
-                except SpecError:  # this grid leaves tiles that the accumulators cannot hold
-                    break
-                if held in seen:
-                    break  # larger groups are cut down to the same
-                seen.add(held)
-                yield mapping
+            unlimited = replace(flow, halo=halo, output_channel_group_max=sizes[-1])
+            try:
+                most = tile_plane(layer, unlimited, columns, rows, words).group
+            except SpecError:  # this grid leaves tiles that the accumulators cannot hold
+                continue
+            # Of those that are cut down to what the accumulators hold the first one stands for all.
+            asked = sizes[: bisect_left(sizes, most) + 1]
+            mappings = tuple(PlanarMapping(columns, rows, group, halo) for group in asked)
+            yield mappings, Family((*asked[:-1], most), partial(_applied, architecture, mappings))
+
+
+def _applied(architecture: Architecture, mappings: Sequence[PlanarMapping], place: int) -> Architecture:
+    return mappings[place].applied_to(architecture)
+
+
+def mapping_space(architecture: Architecture, layer: Layer) -> Iterator[PlanarMapping]:
+    """Every mapping of a layer, in the order of :func:`mapping_families`."""
+    for mappings, _ in mapping_families(architecture, layer):
+        yield from mappings
 
 
 def _group_sizes(channels: int) -> list[int]:
@@ -146,25 +155,21 @@ def best_planar_mappings(
     if objective not in OBJECTIVES.values():
         known = ", ".join(OBJECTIVES.values())
         raise SpecError(f"unknown objective {objective!r}: expected one of {known}", field="objective")
-    variants: dict[PlanarMapping, Architecture] = {}
     solved: dict[object, tuple[tuple[PlanarMapping, ...], Evaluation, tuple[int, ...]]] = {}
     covered = 0
     answers = []
     for done, layer in enumerate(network.layers):
         key = (layer.shape_key(), network.reads_network_input(layer.name))
         if key not in solved:
-            choices = tuple(mapping_space(architecture, layer))
-            for mapping in choices:
-                if mapping not in variants:
-                    variants[mapping] = mapping.applied_to(architecture)
-            if not choices:
+            families = list(mapping_families(architecture, layer))
+            if not families:
                 lower_layer(architecture, layer)  # says what does not fit
-            covered += len(choices)
-            units = [Unit(variants[mapping], network, layer) for mapping in choices]
-            left = _undominated(units, points, objective)
-            choices = tuple(choices[place] for place in left)
-            evaluation = evaluate_units([units[place] for place in left], points)
-            solved[key] = (choices, evaluation, _best_of(_cost(evaluation, objective)))
+            space = [mapping for mappings, _ in families for mapping in mappings]
+            covered += len(space)
+            candidates = Candidates([family for _, family in families], network, layer, points)
+            left, evaluation = candidates.may_be_best(partial(_value, objective), TIE)
+            costs = _value(objective, evaluation.layer_energy_pj, evaluation.layer_cycles)
+            solved[key] = (tuple(space[place] for place in left), evaluation, _best_of(costs))
         answers.append(solved[key])
         if progress:
             progress(done + 1, len(network.layers))
@@ -177,28 +182,8 @@ def best_planar_mappings(
     )
 
 
-def _undominated(units: Sequence[Unit], points: Sequence[Point], objective: Objective) -> list[int]:
-    """Units that may be the best at some point: whose cost without bank conflicts is no more than a true cost."""
-    _, flow = units[0].architecture.require_accelerator()
-    if flow.template.core == "dot_product" or flow.bank_contention == "none":
-        return list(range(len(units)))
-    free = {id(unit.architecture): _without_conflicts(unit.architecture) for unit in units}
-    bounds = _cost(
-        evaluate_units([replace(unit, architecture=free[id(unit.architecture)]) for unit in units], points), objective
-    )
-    promising = sorted(set(_best_of(bounds)))
-    reached = _cost(evaluate_units([units[place] for place in promising], points), objective).min(axis=0)
-    return [int(place) for place in np.flatnonzero((bounds <= reached * (1 + TIE)).any(axis=1))]
-
-
-def _without_conflicts(architecture: Architecture) -> Architecture:
-    _, flow = architecture.require_accelerator()
-    return replace(architecture, dataflow=replace(flow, bank_contention="none"))
-
-
-def _cost(evaluation: Evaluation, objective: Objective) -> Array:
-    """What the objective says of every unit at every point."""
-    cycles, energy = evaluation.layer_cycles, evaluation.layer_energy_pj
+def _value(objective: Objective, energy: Array, cycles: Array) -> Array:
+    """What the objective says of energies and cycles."""
     return {"cycles": cycles, "energy_pj": energy, "edp": energy * cycles, "ed2p": energy * cycles**2}[objective]
 
 

@@ -80,6 +80,15 @@ class Evaluation:
         """Energy per unit and point, pJ."""
         return self._gather("energy_pj")  # type: ignore[no-any-return]
 
+    def event_energy_pj(self, component: str, action: str) -> Array:
+        """Energy per unit and point of one action of a planar-tiled accelerator's component; 0 where it has none."""
+        found = np.zeros(self.layer_energy_pj.shape)
+        for rows, part in self._parts:
+            for event in part.energies:
+                if (event.component, event.action) == (component, action):
+                    found[list(rows)] += event.energy_pj
+        return found
+
     @cached_property
     def slots(self) -> Mapping[str, Array]:
         """Multiplier slots by what became of them, per unit and point."""

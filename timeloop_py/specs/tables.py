@@ -9,11 +9,12 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Literal, cast
 
 from timeloop_py.specs.errors import SpecError, nearest
-from timeloop_py.specs.files import Section, Value, load_section
+from timeloop_py.specs.files import Section, Value, load_section, parse_value, read_text
 from timeloop_py.specs.library import find
 
 Scaling = Literal["gates", "wires", "none"]
@@ -248,10 +249,20 @@ class AreaTable:
 def load_energy_table(name_or_path: str | Path) -> EnergyTable:
     """A shipped energy table by name, or one from a YAML file. SpecError: file, line and field of what is wrong."""
     path = find("energy_tables", name_or_path)
-    section = load_section(path)
-    base_name = section.text("extends", None)
-    if base_name is not None:
-        return _extended(section, base_name, path)
+    text = read_text(path)
+    table = _whole_table(path, text)
+    if table is not None:
+        return table
+    section = parse_value(text, str(path), is_json=path.suffix == ".json").section()
+    return _extended(section, section.text("extends"), path)
+
+
+@lru_cache(maxsize=16)
+def _whole_table(path: Path, text: str) -> EnergyTable | None:
+    """The energy table of a file's text, None where it extends another one."""
+    section = parse_value(text, str(path), is_json=path.suffix == ".json").section()
+    if "extends" in section:
+        return None
     node_nm = section.number("node_nm", above=0)
     voltage_v = section.number("voltage_v", above=0)
     unit = cast("EnergyUnit", section.choice("energy_unit", ("pJ", "relative"), "pJ"))

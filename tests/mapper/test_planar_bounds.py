@@ -1,0 +1,107 @@
+"""Bounds of planar mappings against evaluating them, and searches that use them against plain enumeration."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from timeloop_py.mapper.objective import parse_objective
+from timeloop_py.mapper.planar_bounds import Candidates, bounds, has_bounds
+from timeloop_py.mapper.planar_hardware import hardware_families, hardware_space
+from timeloop_py.mapper.planar_search import search_planar
+from timeloop_py.mapper.planar_space import TIE, best_planar_mappings, mapping_space
+from timeloop_py.model.evaluate import Unit, evaluate_units, network_of
+from timeloop_py.specs.architecture import Architecture, load_architecture
+from timeloop_py.specs.layer import Layer
+from timeloop_py.specs.network import load_network
+
+FEW = (
+    ("parameters.pe_x", 2),
+    ("parameters.pe_y", 2),
+    ("parameters.F", 2),
+    ("parameters.I", 2),
+    ("parameters.accumulator_banks", 8),
+)
+LAYERS = {
+    "odd": Layer("odd", K=13, C=5, W=9, H=6, R=3, S=3, padding=(1, 1), weight_density=0.4, activation_density=0.5),
+    "strided": Layer("strided", K=6, C=3, W=15, H=11, R=5, S=3, stride=(2, 2), padding=(2, 1), N=2),
+    "grouped": Layer("grouped", K=12, C=6, W=7, H=7, R=1, S=1, groups=2, weight_density=0.3, activation_density=0.2),
+}
+POINTS = ((None, None), (0.05, 0.9), (0.35, 0.4), (1.0, 1.0))
+
+
+def small(**terms: object) -> Architecture:
+    architecture = load_architecture("scnn", FEW)
+    assert architecture.dataflow is not None
+    return replace(architecture, dataflow=replace(architecture.dataflow, **terms))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("layer", LAYERS.values(), ids=LAYERS)
+@pytest.mark.parametrize(
+    "terms",
+    [
+        {},
+        {"barrier": "none"},
+        {"barrier": "per_channel"},
+        {"bank_contention": "none", "block_overhead_cycles": 3},
+    ],
+)
+def test_no_bound_is_above_the_truth(layer: Layer, terms: dict[str, object]) -> None:
+    architecture = small(**terms)
+    families = [family for _, family in hardware_families(architecture, layer)]
+    designs = [family.design(place) for family in families for place in range(len(family.groups))]
+    network = network_of(layer)
+    chosen = slice(None, None, 1 if terms == {} else 7)
+    low = bounds(families, network, layer, POINTS)
+    true = evaluate_units([Unit(design, network, layer) for design in designs[chosen]], POINTS)
+    assert len(low.cycles) == len(designs)
+    assert (low.cycles[chosen] <= true.layer_cycles).all()
+    np.testing.assert_allclose(low.energy_pj[chosen], true.layer_energy_pj, rtol=1e-10)
+    # Not far below either, where no queue is ever full: a bound of 0 would pass the above.
+    assert np.median(low.cycles[chosen] / true.layer_cycles) > 0.3
+
+
+@pytest.mark.parametrize("objective", ["cycles", "energy", "edp", "ed2p", "cycles,energy"])
+@pytest.mark.parametrize("name", ["inception_4e/5x5", "inception_5b/1x1", "inception_5a/3x3"])
+def test_searches_of_googlenet_layers_equal_enumeration(name: str, objective: str) -> None:
+    architecture, network = small(), load_network("googlenet")
+    layer = replace(network.layer(name), K=10, C=4)
+    chosen = parse_objective(objective)
+    alone = network_of(layer)
+    found = search_planar(architecture, alone, layer, (None, None), chosen, hardware=True)
+    space = list(hardware_space(architecture, layer))
+    each = evaluate_units([Unit(mapping.applied_to(architecture), alone, layer) for mapping in space])
+    left = np.arange(len(space))
+    for measure in chosen.measures:
+        cost = measure.value(each.layer_energy_pj[left, 0], each.layer_cycles[left, 0])
+        left = left[cost <= cost.min() * (1 + TIE)]
+    assert found.mapping == space[left[0]]
+    assert found.covered == len(space)
+    assert found.evaluation.energy_pj == pytest.approx(float(each.layer_energy_pj[left[0], 0]), rel=1e-12)
+
+
+@pytest.mark.parametrize("objective", ["cycles", "energy_pj", "edp"])
+def test_every_point_has_its_optimum(objective: str) -> None:
+    points = tuple((weight, activation) for weight in (0.1, 0.5, 1.0) for activation in (0.1, 0.6, 1.0))
+    layer = LAYERS["strided"]
+    best = best_planar_mappings(small(), network_of(layer), points, objective)  # type: ignore[arg-type]
+    space = list(mapping_space(small(), layer))
+    each = evaluate_units([Unit(mapping.applied_to(small()), network_of(layer), layer) for mapping in space], points)
+    energy, cycles = each.layer_energy_pj, each.layer_cycles
+    cost = {"cycles": cycles, "energy_pj": energy, "edp": energy * cycles}[objective]
+    first = np.argmax(cost <= cost.min(axis=0) * (1 + TIE), axis=0)
+    assert [best.mapping(0, point) for point in range(len(points))] == [space[place] for place in first]
+
+
+def test_without_bounds_everything_is_evaluated() -> None:
+    layer = LAYERS["odd"]
+    for architecture in (load_architecture("dcnn", FEW), small(placeholders=True)):
+        assert not has_bounds(architecture, layer, POINTS)
+        families = [family for _, family in hardware_families(architecture, layer)][:3]
+        candidates = Candidates(families, network_of(layer), layer, POINTS[1:2])
+        count = sum(len(family.groups) for family in families)
+        true = candidates.evaluate(np.arange(count))
+        np.testing.assert_allclose(candidates.energy_pj, true.layer_energy_pj, rtol=1e-12)
+        assert (candidates.cycles <= true.layer_cycles * (1 + 1e-12)).all()
