@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -339,3 +340,14 @@ def test_describe_component_fills_in_and_derives() -> None:
     assert full["columns"] == 768
     assert describe_component("dram", {}) == {"width_bits": 1}
     assert describe_component("link", {"width_bits": 8}, {"pitch_mm": 0.5})["wire_mm"] == 0.5
+
+
+def test_a_table_that_is_changed_is_read_again(tmp_path: Path) -> None:
+    base, extending = tmp_path / "base.yaml", tmp_path / "extending.yaml"
+    assert LITERATURE.path is not None
+    text = Path(LITERATURE.path).read_text()
+    base.write_text(text)
+    extending.write_text(f"extends: {base}\nentries: {{}}\n")
+    assert load_energy_table(base).energy_unit == load_energy_table(extending).energy_unit == "pJ"
+    base.write_text(re.sub(r"(?m)^energy_unit:.*\n", "", text) + "\nenergy_unit: relative\n")
+    assert load_energy_table(base).energy_unit == load_energy_table(extending).energy_unit == "relative"
