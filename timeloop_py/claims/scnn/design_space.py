@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 MULTIPLIERS = 1024
-PE_GRIDS = ((2, 2), (4, 2), (4, 4), (8, 4), (8, 8), (16, 8), (16, 16))
+#: Of at least 16 PEs: what PEs of 128 products and more lose is in section VI-C.
+PE_GRIDS = ((4, 4), (8, 4), (8, 8), (16, 8), (16, 16))
 #: Weights per activation of a step: how far a multiplier array may be from square.
 ASPECTS = (0.25, 0.5, 1.0, 2.0, 4.0)
 #: Banks over the products of a step; the paper's factor is 2.
