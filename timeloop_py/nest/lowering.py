@@ -52,8 +52,8 @@ class Pass:
 
     ``written`` and ``owned`` are output positions that PEs update and keep, per output
     channel; what is written and not owned are halos. ``output_tile``: output positions of the largest PE, those that
-    it drains. ``largest_tile``: positions of the busiest PE over all parities. ``x`` and ``y``: the tiles of the columns
-    and rows of PEs.
+    it drains. ``largest_tile``: positions of the busiest PE over all parities. ``x`` and ``y``: the tiles of the
+    columns and rows of PEs.
     """
 
     x: AxisTiles
