@@ -67,7 +67,13 @@ _POINTS = {
 
 
 @click.command("validate-model")
-@click.option("--family", "names", multiple=True, metavar="NAME|all", help="Only these families. Repeatable.")
+@click.option(
+    "--family",
+    "names",
+    multiple=True,
+    metavar="NAME|all",
+    help="Families of runs. Repeatable.  [default: unstructured]",
+)
 @click.option("--arch", "architecture", metavar="NAME|PATH", help="Architecture in place of the family's.")
 @network_options
 @density_options
@@ -103,10 +109,10 @@ def command(
 ) -> None:
     """Compare the model with the simulator on drawn tensors: cycles, and where every multiplier slot goes.
 
-    Without options this is the published comparison: families of runs on the convolutions of AlexNet, GoogLeNet and
-    VGG-16, each judged for itself. Options that describe runs (layers, densities, PE grids, vectors) replace what a
-    family varies; then only the family of unstructured zeros is run, unless --family names others. Of layers that
-    would take long, some channels are run (the column sliced); see docs/cross_validation.md.
+    Runs come in families, each judged for itself, on the convolutions of AlexNet, GoogLeNet and VGG-16. Without
+    options it is that of unstructured zeros; --family all runs every other structure and setting, too. Options that
+    describe runs (layers, densities, PE grids, vectors) replace what a family varies. Of layers that would take long,
+    some channels are run (the column sliced); see docs/cross_validation.md.
 
     Exit code 1 where in any family the mean absolute error of cycles exceeds 1%, its 95th percentile 4%, or a share of
     the slots differs by more than 5 points.
@@ -127,7 +133,7 @@ def command(
     )
     if quick:
         refuse_options("says how many points: leave --quick out", {"--points": points})
-    families = _families(names, described=levels != Levels(), part=QUICK_PART if quick else 1)
+    families = _families(names, part=QUICK_PART if quick else 1)
     chosen = family_points(families, levels, points)
     effort = Effort(seeds=(seeds, seeds) if seeds else QUICK_SEEDS if quick else Effort.seeds, slices=not whole_layers)
     if output is not None:
@@ -146,12 +152,12 @@ def command(
         sys.exit(LIMITS_EXCEEDED)
 
 
-def _families(names: tuple[str, ...], described: bool, part: int) -> list[Family]:
-    """The families that are named, by default all, or that of unstructured zeros where levels are ``described``."""
+def _families(names: tuple[str, ...], part: int) -> list[Family]:
+    """The families that are named, by default that of unstructured zeros."""
     from timeloop_py.explore.validation_families import FAMILIES, STANDARD
 
     known = {family.name: family for family in FAMILIES}
-    wanted = names or ((STANDARD,) if described else ("all",))
+    wanted = names or (STANDARD,)
     for name in wanted:
         if name != "all" and name not in known:
             raise SpecError(

@@ -55,6 +55,7 @@ STRUCTURES = (
     Structure("weights-whole-inputs", _by("whole_channel", axis=1)),
     Structure("activations-2x2", None, _by("block", block=(2, 2))),
     Structure("activations-n-of-4-channels", None, _of_four(1)),
+    Structure("activations-n-of-4-row", None, _of_four(3)),
     Structure("activations-whole-channels", None, _by("whole_channel", axis=1)),
 )
 
