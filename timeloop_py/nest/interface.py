@@ -268,12 +268,15 @@ class Interface:
     def _rank_visited(self, rank: Rank, copies: Copies) -> Number:
         tiles = [self.nest.tile(self.depth, dim) for dim in rank.dims]
         loops = [of_dim(self.temporal, dim) for dim in rank.dims]
+        # Dimensions without loops stay at their one index.
+        moving = [axis for axis, dim in enumerate(rank.dims) if of_dim(self.nest.loops, dim)] or [0]
         total: Number = 0
         for offset in self.offsets(rank, copies):
             if rank.entries is not None:
                 total = total + offset.weight * rank.entries
-            elif len(rank.dims) == 1 and rank.clip is None:
-                total = total + offset.weight * _held(tiles[0], loops[0], offset.room[0])
+            elif len(moving) == 1 and rank.clip is None:
+                axis = moving[0]
+                total = total + offset.weight * _held(tiles[axis], loops[axis], offset.room[axis])
             elif rank.clip is None and not self.nest.imperfect_dims.intersection(rank.dims):
                 counts = [*tiles, *(loop.bound for group in loops for loop in group)]
                 steps = [term.coefficient for term in rank.terms] + [
