@@ -262,7 +262,7 @@ def expected_maximum_of_sums(
         weight_variance,
         density,
         lanes,
-        sympy.S.Zero if at_least == 0 else sympy.sympify(at_least),
+        sympy.S.Zero if at_least == 0 else sympy.sympify(at_least, strict=True),
     )
 
 
