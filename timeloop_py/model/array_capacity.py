@@ -8,14 +8,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from timeloop_py.model.array_accesses import OffChip
-from timeloop_py.model.array_time import run_bits
+from timeloop_py.model.array_time import stored_share
 from timeloop_py.model.batch import Array, Densities
 from timeloop_py.model.capacity import traffic_of_fits
-from timeloop_py.sparsity.lanes import entries
+from timeloop_py.nest.array_nest import DoesNotApplyError, array_nest
 from timeloop_py.specs.architecture import Architecture
 from timeloop_py.specs.layer import Layer
 from timeloop_py.specs.network import Network
-from timeloop_py.tensors.density import Bernoulli
 
 
 @dataclass(frozen=True)
@@ -91,10 +90,12 @@ def _weights_off_chip(units: Sequence[ArrayUnit], densities: Densities) -> list[
 
 
 def _weight_bits(unit: ArrayUnit, home: str, density: Array) -> Array:
+    """Bits of a layer's weights, none where it does not apply; compressed ones as the lanes work them off."""
     bits = unit.layer.weights * _bits(unit.architecture, home, "Weights")
     if not unit.architecture.require_array().is_compressed(home, "Weights"):
         return np.full_like(density, bits)
-    length = unit.layer.output_channels_per_group
-    coded = run_bits(unit.architecture, "Weights")
-    share = [entries(length, Bernoulli(float(one)), coded) / length for one in density]
-    return bits * np.array(share)
+    try:
+        nest = array_nest(unit.architecture, unit.layer)
+    except DoesNotApplyError:
+        return np.zeros_like(density)
+    return bits * stored_share(unit.architecture, nest, "Weights", density)

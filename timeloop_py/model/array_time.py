@@ -161,6 +161,18 @@ def _mean_entries(one: Fibers, zeros: DensityModel, bits: int | None) -> float:
     return stored / positions
 
 
+def stored_share(architecture: Architecture, nest: ArrayNest, operand: str, density: Array) -> Array:
+    """Stored entries of a compressed operand over its positions: placeholders included, every fiber coded by itself.
+
+    Its non-zeros alone where the nest does not skip it.
+    """
+    mine = [skip for skip in nest.skips if skip.operand == operand and not skip.packed]
+    if not mine:
+        return density
+    one, bits, model = fibers(nest, mine[-1]), run_bits(architecture, operand), zeros_of(architecture.require_array())
+    return np.array([_mean_entries(one, model[operand](float(value)), bits) for value in density])
+
+
 def zeros_of(flow: ArrayDataflow) -> dict[str, Zeros]:
     """How the zeros of the operands lie: anywhere, or weights in groups."""
     group = flow.weight_group
