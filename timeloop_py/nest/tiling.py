@@ -131,10 +131,12 @@ def _input_pass(axis: TilingAxis, part: Interval) -> AxisTiles:
             first, end = column.inputs
             positions = range(first + (residue - axis.padding - first) % axis.stride, end, axis.stride)
             origin = (positions.start + axis.padding - residue) // axis.stride - column.written[0]
-            outputs = [origin + place - shift for place in range(len(positions)) for shift in shifts]
-            sizes.append(len(positions))
+            size, outputs = len(positions), _length(column.written)
+            sizes.append(size)
             origins.append(origin if positions else 0)
-            pairs.append(sum(0 <= output < _length(column.written) for output in outputs))
+            # The outputs that a shift makes of the positions are a range of as many, part of it inside.
+            firsts = [origin - shift for shift in shifts]
+            pairs.append(sum(max(0, min(first + size, outputs) - max(first, 0)) for first in firsts))
         parities.append(Parity(tuple(shifts), tuple(sizes), tuple(origins), tuple(pairs)))
     written = tuple(_length(column.written) for column in columns)
     extent = max(written)

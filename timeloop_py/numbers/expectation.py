@@ -25,6 +25,9 @@ _TAIL_EXPONENT = 34.0
 # from probability 1e-12 to 1 - 1e-12. With 7 Gauss-Legendre nodes a panel, errors stay below 1e-8 deviations.
 _PANEL_EDGES = np.array([27.6, 11.5, 3.9, 1.2, 0.23, 1e-2, 1e-4, 1e-7, 1e-12])
 _NODES_PER_PANEL = 7
+# Roots of unity times points that are worked on at a time, and powers that add nothing to a sum of others.
+_ROOTS_AT_A_TIME = 1 << 14
+_NEGLIGIBLE = 1e-24
 # Largest intermediate of the quadrature (numbers, not bytes), so that batches stay in cache.
 _BLOCK_SIZE = 1 << 20
 
@@ -194,31 +197,59 @@ def _over_lanes(n: ArrayLike, density: ArrayLike, lanes: ArrayLike) -> tuple[Arr
 
 
 def _ceiling_moments(n: Array, p: Array, lanes: int) -> tuple[Array, Array]:
-    """Mean and variance of ``ceil(B / lanes)`` by the sum over roots of unity (see expected_ceiling)."""
+    """Mean and variance of ``ceil(B / lanes)``."""
+    count, chance = n.ravel(), p.ravel()
+    if chance.size and np.all(chance == chance[0]):
+        chance = chance[:1]  # one density: its roots are taken once
+    # At most one vector: none where all positions are zeros.
+    with np.errstate(divide="ignore", invalid="ignore"):
+        one = np.where(count == 0, 0.0, -np.expm1(count * np.log1p(-chance)))
+    mean, variance = one, one * (1 - one)
+    more = count > lanes
+    if lanes == 1:
+        mean, variance = count * chance, count * chance * (1 - chance)
+    elif more.any():
+        some = chance if chance.size == 1 else chance[more]
+        mean[more], variance[more] = _moments_by_roots(count[more], some, lanes)
+    return mean.reshape(n.shape), variance.reshape(n.shape)
+
+
+def _moments_by_roots(n: Array, p: Array, lanes: int) -> tuple[Array, Array]:
+    """Mean and variance of ``ceil(B / lanes)`` by the sum over roots of unity (see expected_ceiling).
+
+    ``n`` (points,), ``p`` (points,) or (1,).
+    """
     q = 1.0 - p
     # r = (-B) mod lanes: its mean and second moment by their own sums; roots k and lanes-k are conjugate.
     mean_r = np.full(n.shape, (lanes - 1) / 2)
     square_r = np.full(n.shape, (lanes - 1) * (2 * lanes - 1) / 6)
     covariance = np.zeros(n.shape)
-    for k in range(1, lanes // 2 + 1):
-        multiplicity = 1.0 if 2 * k == lanes else 2.0
+    roots = np.arange(1, lanes // 2 + 1)[:, None]
+    at_a_time = max(1, _ROOTS_AT_A_TIME // max(n.size, 1))
+    for start in range(0, roots.size, at_a_time):
+        k = roots[start : start + at_a_time]
+        multiplicity = np.where(2 * k == lanes, 1.0, 2.0)
         root = np.exp(2j * np.pi * k / lanes)
-        power = _characteristic_power(n, p, k, lanes)
-        previous = _characteristic_power(np.maximum(n - 1, 0), p, k, lanes)
+        previous, power = (_characteristic_power(count, p, k, lanes) for count in (n - 1, n))
         inverse = 1 / (root - 1)
-        mean_r += multiplicity * (power * inverse).real
-        square_r += multiplicity * (power * (lanes * inverse - 2 * root * inverse**2)).real
-        covariance += multiplicity * previous.real
+        mean_r += (power * (multiplicity * inverse)).real.sum(axis=0)
+        square_r += (power * (multiplicity * (lanes * inverse - 2 * root * inverse**2))).real.sum(axis=0)
+        covariance += (previous.real * multiplicity).sum(axis=0)
+        if np.abs(previous[-1]).max() < _NEGLIGIBLE:  # those of the roots that follow are smaller still
+            break
     variance_b = n * p * q
     mean = (n * p + mean_r) / lanes
     variance = (variance_b + 2 * variance_b * covariance + square_r - mean_r**2) / lanes**2
-    certain = (p >= 1) | (p <= 0) | (n <= 0)
+    certain = (p >= 1) | (p <= 0)
     mean = np.where(certain, np.where(p >= 1, np.ceil(n / lanes), 0.0), mean)
     return mean, np.where(certain, 0.0, np.maximum(variance, 0.0))
 
 
-def _characteristic_power(n: Array, p: Array, k: int, lanes: int) -> NDArray[np.complex128]:
-    """``(1 - p + p*z)^n`` with ``z = exp(2 pi i k / lanes)``, accurate for large ``n`` at either end of ``p``."""
+def _characteristic_power(n: Array, p: Array, k: NDArray[np.int64], lanes: int) -> NDArray[np.complex128]:
+    """``(1 - p + p*z)^n`` with ``z = exp(2 pi i k / lanes)``, accurate for large ``n`` at either end of ``p``.
+
+    Arrays (roots, points) of ``n`` (points,), ``p`` (points,) or (1,), and ``k`` (roots, 1).
+    """
     # Above one half count zeros instead (B = n - B'): the big rotation z^n is then reduced exactly.
     mirrored = p > 0.5
     small = np.where(mirrored, 1.0 - p, p)
@@ -227,8 +258,10 @@ def _characteristic_power(n: Array, p: Array, k: int, lanes: int) -> NDArray[np.
         log_modulus = 0.5 * np.log1p(-4 * small * (1 - small) * half)
         exponent = np.where(n == 0, 0.0, n * log_modulus)
     angle = n * np.arctan2(small * np.sin(2 * np.pi * k / lanes), 1 - 2 * small * half)
-    rotation = 2 * np.pi * np.mod(n * k, lanes) / lanes
-    return np.asarray(np.exp(exponent + 1j * np.where(mirrored, rotation - angle, angle)))
+    if mirrored.any():
+        rotation = 2 * np.pi * np.mod(n * k, lanes) / lanes
+        angle = np.where(mirrored, rotation - angle, angle)
+    return np.asarray(np.exp(exponent + 1j * angle))
 
 
 def _maximum_normal(mean: Array, deviation: Array, count: Array) -> Array:
