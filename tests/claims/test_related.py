@@ -8,9 +8,12 @@ from functools import cache
 import pytest
 
 from timeloop_py.claims.ledger import DATA, Finding, load_ledger
-from timeloop_py.claims.related import scalpel
+from timeloop_py.claims.related import related_system, scalpel
 from timeloop_py.claims.systems import SYSTEMS, System, load_system
+from timeloop_py.model.evaluate import evaluate
+from timeloop_py.specs.architecture import Architecture, load_architecture
 from timeloop_py.specs.network import load_network
+from timeloop_py.specs.tables import load_energy_table
 
 RELATED = sorted(set(SYSTEMS) - {"scnn"})
 
@@ -108,6 +111,46 @@ def test_the_fastest_network_of_cnvlutin_is_below_the_bound_of_its_zeros() -> No
     fastest = findings("cnvlutin")["fastest"].measured.value
     assert isinstance(fastest, float)
     assert fastest < 1 / (1 - 0.44)
+
+
+# -- one pricing rule ----------------------------------------------------------------------------------------------
+
+
+def test_every_machine_with_a_process_is_priced_by_the_rule() -> None:
+    """The table of its node where one ships, else literature_16nm brought there; wires as long as in the process."""
+    for name, process in related_system.PROCESSES.items():
+        shipped = load_architecture(name)
+        priced = related_system.at_its_process(shipped)
+        node = {45: "horowitz_45nm", 65: "diannao_65nm"}.get(int(process.node_nm), "literature_16nm")
+        assert priced.energy_table == node
+        table = load_energy_table(node)
+        for part, component in shipped.components.items():
+            pitch = component.attributes.get("pitch_mm")
+            if pitch is not None:
+                there = priced.components[part].attributes["pitch_mm"]
+                assert there == pytest.approx(pitch * table.node_nm / 16)
+
+
+def test_energies_are_brought_to_a_process_once() -> None:
+    """DaDianNao: C V^2 from 16 nm and 0.8 V to 28 nm and 0.9 V. EIE: its table is of its node."""
+    assert related_system.at_process(1.0, load_architecture("dadiannao")) == pytest.approx(28 / 16 * (0.9 / 0.8) ** 2)
+    assert related_system.at_process(1.0, related_system.at_its_process(load_architecture("eie"))) == 1.0
+
+
+def test_areas_grow_with_the_square_of_the_node() -> None:
+    areas = related_system.areas_at_process(load_architecture("eie"))
+    assert areas["weight_memory"] == pytest.approx(0.031 / 20480 * 2**17 * 64 * (45 / 16) ** 2)
+
+
+def test_the_65_nm_table_meets_the_power_of_the_chip_that_it_is_from() -> None:
+    """DianNao, every multiplier busy: 485 mW at 0.98 GHz (its abstract), of which control has no event."""
+
+    def busy_w(priced: Architecture) -> float:
+        return related_system.on_chip_power_w(priced, [evaluate(priced, load_network("lenet_300_100"), [(1.0, 1.0)])])
+
+    shipped = load_architecture("diannao")
+    assert busy_w(related_system.at_its_process(shipped)) == pytest.approx(0.485, rel=0.1)
+    assert busy_w(shipped) > 3 * 0.485  # what literature_16nm gives when it is brought to 65 nm
 
 
 # -- Scalpel -------------------------------------------------------------------------------------------------------

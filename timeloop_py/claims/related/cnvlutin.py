@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 
 from timeloop_py.claims.ledger import Measured
 from timeloop_py.claims.related.related_system import (
+    SCALED_TABLES,
     architecture,
+    at_its_process,
     network,
     on_chip_energy_pj,
     related_system,
@@ -28,7 +30,7 @@ NETWORKS = ("alexnet", "googlenet", "vgg16")
 
 @cache
 def _run(design: str, net: str) -> Evaluation:
-    return run(architecture(design), with_activation_zeros(network(net), ZEROS))
+    return run(at_its_process(architecture(design)), with_activation_zeros(network(net), ZEROS))
 
 
 def _speedups() -> list[float]:
@@ -95,5 +97,5 @@ def load() -> System:
         "Albericio et al., Cnvlutin: Ineffectual-Neuron-Free Deep Neural Network Computing, ISCA 2016",
         MEASURES,
         table,
-        ["architecture cnvlutin", "architecture dadiannao", *(f"network {net}" for net in NETWORKS)],
+        ["architecture cnvlutin", "architecture dadiannao", *(f"network {net}" for net in NETWORKS), *SCALED_TABLES],
     )

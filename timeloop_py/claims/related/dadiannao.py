@@ -7,25 +7,32 @@ from typing import TYPE_CHECKING
 
 from timeloop_py.claims.ledger import Measured
 from timeloop_py.claims.related.related_system import (
+    SCALED_TABLES,
     architecture,
+    areas_at_process,
     at_process,
     network,
-    on_chip_energy_pj,
+    on_chip_power_w,
     operations_per_second,
+    part_energy_pj,
     power_w,
     related_system,
     run,
-    scaled_area,
 )
 from timeloop_py.claims.systems import System
-from timeloop_py.model.evaluate import evaluate
+from timeloop_py.model.evaluate import Evaluation, evaluate
 
 if TYPE_CHECKING:
     import pandas as pd
 
+#: Convolutions whose mean the powers are.
+NETWORKS = ("alexnet", "googlenet", "vgg16")
+EDRAM = ("weight_memory", "activation_memory")
+MEMORIES = (*EDRAM, "input_buffer", "accumulator")
+
 
 def _memory_mb() -> Measured:
-    parts = [architecture("dadiannao").components[name] for name in ("weight_memory", "activation_memory")]
+    parts = [architecture("dadiannao").components[name] for name in EDRAM]
     return Measured(sum(part.count * part.attributes["capacity_bytes"] for part in parts) / 2**20)
 
 
@@ -42,11 +49,34 @@ def _fc7() -> Measured:
     return Measured(design.clock_ghz * 1e9 / float(cycles))
 
 
+def _runs() -> list[Evaluation]:
+    return [run(architecture("dadiannao"), network(name)) for name in NETWORKS]
+
+
+def _busy() -> list[Evaluation]:
+    """A layer that every multiplier works in all the time."""
+    return [evaluate(architecture("dadiannao"), network("alexnet:all").layer("fc7"))]
+
+
 def _power() -> Measured:
     design = architecture("dadiannao")
-    evaluation = run(design, network("alexnet"))
-    energy = at_process(on_chip_energy_pj(evaluation), design, 28, 0.9)
-    return Measured(power_w(energy, evaluation.cycles, design.clock_ghz), "without refresh, clock network and leakage")
+    busy = on_chip_power_w(design, _busy())
+    return Measured(on_chip_power_w(design, _runs()), f"{busy:.1f} W with every multiplier busy in every cycle")
+
+
+def _memory_power() -> Measured:
+    def watts(runs: list[Evaluation]) -> float:
+        design = architecture("dadiannao")
+        energy = at_process(sum(part_energy_pj(one, MEMORIES) for one in runs), design)
+        return power_w(energy, sum(one.cycles for one in runs), design.clock_ghz)
+
+    return Measured(watts(_runs()), f"{watts(_busy()):.1f} W with every multiplier busy in every cycle")
+
+
+def _area() -> Measured:
+    areas = areas_at_process(architecture("dadiannao"))
+    edram = sum(areas[name] for name in EDRAM)
+    return Measured(sum(areas.values()), f"{edram:.1f} mm2 of it eDRAM")
 
 
 MEASURES: dict[str, Callable[[], Measured]] = {
@@ -55,7 +85,8 @@ MEASURES: dict[str, Callable[[], Measured]] = {
     "bandwidth": _bandwidth,
     "fc7": _fc7,
     "power": _power,
-    "area": lambda: Measured(scaled_area(run(architecture("dadiannao"), network("alexnet")).area_mm2, 28)),
+    "memory-power": _memory_power,
+    "area": _area,
 }
 
 
@@ -74,5 +105,5 @@ def load() -> System:
         "Chen et al., DaDianNao: A Machine-Learning Supercomputer, MICRO 2014",
         MEASURES,
         table,
-        ["architecture dadiannao", "network alexnet", "network vgg16", "network googlenet"],
+        ["architecture dadiannao", *(f"network {net}" for net in NETWORKS), *SCALED_TABLES],
     )

@@ -5,17 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from functools import cache, partial
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from timeloop_py.claims.ledger import Measured
 from timeloop_py.claims.related.related_system import (
+    SCALED_TABLES,
     architecture,
-    at_process,
+    areas_at_process,
+    at_its_process,
     on_chip_energy_pj,
+    on_chip_power_w,
     operations_per_second,
-    power_w,
+    part_energy_pj,
     related_system,
-    scaled_area,
 )
 from timeloop_py.claims.systems import System
 from timeloop_py.model.evaluate import Evaluation, evaluate
@@ -37,13 +40,15 @@ LAYERS = {
     "ntwd": Layer("NT-Wd", K=8791, C=600, weight_density=0.11),
     "ntlstm": Layer("NT-LSTM", K=2400, C=1201, weight_density=0.10),
 }
+PES = 64
+RAM = ("weight_memory", "pointer_memory", "activation_memory")
 #: The fully connected layers of AlexNet.
 ALEXNET = ("alex6", "alex7", "alex8")
 
 
 @cache
 def _queued(depth: int) -> Architecture:
-    return load_architecture("eie", [("dataflow.queue_depth", depth)])
+    return at_its_process(load_architecture("eie", [("dataflow.queue_depth", depth)]))
 
 
 @cache
@@ -74,13 +79,35 @@ def _theory() -> Measured:
     return Measured(tuple(_work_us(layer) for layer in LAYERS), "placeholders included, waiting left out")
 
 
+@cache
+def _balance(layer: str, depth: int) -> float:
+    """Share of busy cycles."""
+    evaluation = _run(layer, depth)
+    return float(evaluation.to_frame()["multiplies"].iloc[0]) / PES / evaluation.cycles
+
+
+def _mean_balance(depth: int) -> float:
+    return sum(_balance(layer, depth) for layer in LAYERS) / len(LAYERS)
+
+
 def _shallow_queue() -> Measured:
-    shares = []
-    for layer in LAYERS:
-        evaluation = _run(layer, 1)
-        work = float(evaluation.to_frame()["multiplies"].iloc[0]) / 64
-        shares.append(work / evaluation.cycles)
-    return Measured(sum(shares) / len(shares), f"from {min(shares):.2f} to {max(shares):.2f}")
+    shares = [_balance(layer, 1) for layer in LAYERS]
+    return Measured(_mean_balance(1), f"from {min(shares):.2f} to {max(shares):.2f}")
+
+
+def _deep_queue() -> Measured:
+    """Whether doubling the chosen depth gains less than every doubling that led there."""
+    depths = (1, 2, 4, 8, 16)
+    means = [_mean_balance(depth) for depth in depths]
+    gains = [after - before for before, after in pairwise(means)]
+    named = ", ".join(f"{depth}: {mean:.0%}" for depth, mean in zip(depths, means, strict=True))
+    return Measured(gains[-1] < min(gains[:-1]), f"busy cycles by depth {named}")
+
+
+def _poorest() -> Measured:
+    found = {layer: _balance(layer, 8) for layer in LAYERS}
+    others = min(share for layer, share in found.items() if layer != "ntwe")
+    return Measured(found["ntwe"] < others, f"{found['ntwe']:.0%} of the cycles busy, the others at least {others:.0%}")
 
 
 def _frames() -> Measured:
@@ -128,14 +155,32 @@ def _area_efficiency() -> Measured:
 
 
 def _power() -> Measured:
-    design = architecture("eie")
-    energy = sum(on_chip_energy_pj(_run(layer)) for layer in LAYERS)
-    cycles = sum(_run(layer).cycles for layer in LAYERS)
-    return Measured(power_w(at_process(energy, design, 45, 0.9), cycles, design.clock_ghz))
+    return Measured(on_chip_power_w(_queued(8), [_run(layer) for layer in LAYERS]))
 
 
 def _area() -> Measured:
-    return Measured(scaled_area(_run("alex7").area_mm2, 45) / 64)
+    return Measured(sum(areas_at_process(_queued(8)).values()) / PES)
+
+
+def _ram_area() -> Measured:
+    areas = areas_at_process(_queued(8))
+    return Measured(sum(areas[name] for name in RAM) / sum(areas.values()))
+
+
+def _ram_power() -> Measured:
+    ram = sum(part_energy_pj(_run(layer), RAM) for layer in LAYERS)
+    return Measured(ram / sum(on_chip_energy_pj(_run(layer)) for layer in LAYERS))
+
+
+def _between_reads() -> Measured:
+    """Cycles of a PE between reads of the weights' RAM, and between columns whose pointers are read; AlexNet."""
+    cycles = sum(_run(layer).cycles for layer in ALEXNET) * PES
+
+    def reads(component: str) -> float:
+        found = [_run(layer).accesses for layer in ALEXNET]
+        return sum(float(part.loc[part["level"] == component, "count"].sum()) for part in found)
+
+    return Measured((cycles / reads("weight_memory"), cycles / (reads("pointer_memory") / 2)))
 
 
 MEASURES: dict[str, Callable[[], Measured]] = {
@@ -143,6 +188,8 @@ MEASURES: dict[str, Callable[[], Measured]] = {
     "theory": _theory,
     **{layer: partial(_actual, layer) for layer in LAYERS},
     "queue1": _shallow_queue,
+    "queue8": _deep_queue,
+    "poorest": _poorest,
     "frames": _frames,
     "uncompressed": _uncompressed_rate,
     "weights": lambda: _spared(lambda layer: replace(layer, weight_density=1.0)),
@@ -151,7 +198,10 @@ MEASURES: dict[str, Callable[[], Measured]] = {
     "dadiannao-energy": _energy_efficiency,
     "dadiannao-area": _area_efficiency,
     "power": _power,
+    "power-ram": _ram_power,
     "area": _area,
+    "area-ram": _ram_area,
+    "between-reads": _between_reads,
 }
 
 
@@ -179,5 +229,5 @@ def load() -> System:
         "Han et al., EIE: Efficient Inference Engine on Compressed Deep Neural Network, ISCA 2016",
         MEASURES,
         table,
-        ["architecture eie", "architecture dadiannao"],
+        ["architecture eie", "architecture dadiannao", "table horowitz_45nm", *SCALED_TABLES],
     )

@@ -14,21 +14,18 @@ from typing import TYPE_CHECKING, NamedTuple
 from timeloop_py.claims.ledger import Measured
 from timeloop_py.claims.related.related_system import (
     architecture,
-    at_process,
+    areas_at_process,
+    at_its_process,
     network,
-    on_chip_energy_pj,
+    on_chip_power_w,
     operations_per_second,
-    power_w,
     related_system,
-    scaled_area,
 )
 from timeloop_py.claims.systems import System
-from timeloop_py.model.area import component_areas_mm2
 from timeloop_py.model.evaluate import Evaluation, evaluate
 from timeloop_py.nest.array_nest import array_nest
 from timeloop_py.specs.architecture import Architecture, load_architecture
 from timeloop_py.specs.layer import Layer
-from timeloop_py.specs.tables import load_area_table
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -104,10 +101,10 @@ def _vgg() -> tuple[Case, ...]:
 @cache
 def _design(mapping: str) -> Architecture:
     if mapping == "searched":
-        return architecture("eyeriss")
+        return at_its_process(architecture("eyeriss"))
     bounds = dict.fromkeys(MAPPING_PARAMETERS, 1) | VGG_MAPPING[mapping]
     settings = [(f"parameters.{name}", bound) for name, bound in bounds.items()]
-    return load_architecture("eyeriss", [("dataflow.name", "row_stationary_given"), *settings])
+    return at_its_process(load_architecture("eyeriss", [("dataflow.name", "row_stationary_given"), *settings]))
 
 
 @cache
@@ -147,10 +144,8 @@ def _binding(case: Case) -> str:
 
 
 def _power_w(case: Case) -> float:
-    """On-chip energy at 65 nm over time."""
-    design = _design(case.mapping)
-    energy = at_process(on_chip_energy_pj(_run(case)), design, 65, 1.0)
-    return power_w(energy, _run(case).cycles, design.clock_ghz)
+    """On-chip energy at the chip's process over time."""
+    return on_chip_power_w(_design(case.mapping), [_run(case)])
 
 
 # -- measures of one layer, of all, and of their sum ------------------------------------------------------------------
@@ -203,10 +198,8 @@ def _saved(name: str) -> float:
 
 @cache
 def _areas_mm2() -> dict[str, float]:
-    """Areas at 65 nm by component."""
-    design = architecture("eyeriss")
-    found = component_areas_mm2(design, load_area_table(design.area_table or ""))
-    return {name: scaled_area(area, 65) for name, area in found.items()}
+    """Areas at the chip's process by component."""
+    return areas_at_process(architecture("eyeriss"))
 
 
 def _area(names: tuple[str, ...]) -> float:
@@ -281,6 +274,6 @@ def load() -> System:
         "Chen et al., Eyeriss: An Energy-Efficient Reconfigurable Accelerator for Deep CNNs, JSSC 52(1), 2017",
         MEASURES,
         table,
-        ["architecture eyeriss", "network alexnet", "network vgg16"],
+        ["architecture eyeriss", "network alexnet", "network vgg16", "table diannao_65nm", "table area_tsmc16"],
         FITTED,
     )

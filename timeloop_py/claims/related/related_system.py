@@ -6,15 +6,16 @@ import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import cache, partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from timeloop_py.claims.ledger import DATA, Measured, load_ledger
 from timeloop_py.claims.systems import Exhibit, System
+from timeloop_py.model.area import component_areas_mm2
 from timeloop_py.model.evaluate import Evaluation, Point, evaluate
 from timeloop_py.specs.architecture import Architecture, load_architecture
 from timeloop_py.specs.library import Kind, find
 from timeloop_py.specs.network import Network, load_network
-from timeloop_py.specs.tables import load_energy_table, scaling_factor
+from timeloop_py.specs.tables import load_area_table, load_energy_table, scaling_factor
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -25,6 +26,28 @@ _FOLDERS: Mapping[str, Kind] = {"architecture": "arch_specs", "network": "worklo
 
 architecture: Callable[[str], Architecture] = cache(load_architecture)
 network: Callable[[str], Network] = cache(load_network)
+
+
+class Process(NamedTuple):
+    """A process that a machine was published in."""
+
+    node_nm: float
+    voltage_v: float
+
+
+#: Where the machines were published, at the nominal supply of their process.
+PROCESSES = {
+    "dadiannao": Process(28, 0.9),
+    "cnvlutin": Process(28, 0.9),
+    "diannao": Process(65, 1.0),
+    "cambricon_x": Process(65, 1.0),
+    "eyeriss": Process(65, 1.0),
+    "eie": Process(45, 0.9),
+}
+#: Energy tables of a process, by node; the other machines' energies are brought to theirs by E = C V^2.
+TABLES = {45: "horowitz_45nm", 65: "diannao_65nm"}
+#: What is brought to another process.
+SCALED_TABLES = ("table literature_16nm", "table area_tsmc16")
 
 
 def related_system(
@@ -86,16 +109,47 @@ def with_activation_zeros(net: Network, zeros: float) -> Network:
     )
 
 
-def on_chip_energy_pj(evaluation: Evaluation) -> float:
-    """Energy without DRAM."""
+def at_its_process(design: Architecture) -> Architecture:
+    """A machine with the energy table of its own process and wires as long as there, as it is where none ships.
+
+    The pricing rule of all ledgers (energy_tables/README.md, "Machines in other processes").
+    """
+    process = PROCESSES[design.name]
+    table = TABLES.get(int(process.node_nm))
+    if table is None:
+        return design
+    longer = process.node_nm / load_energy_table(design.energy_table or "").node_nm
+    components = {
+        name: replace(part, attributes=dict(part.attributes) | {"pitch_mm": part.attributes["pitch_mm"] * longer})
+        if "pitch_mm" in part.attributes
+        else part
+        for name, part in design.components.items()
+    }
+    return replace(design, energy_table=table, components=components)
+
+
+def on_chip_energy_pj(evaluation: Evaluation, without: Sequence[str] = ()) -> float:
+    """Energy without DRAM, and ``without`` further components."""
     accesses = evaluation.accesses
-    return float(accesses.loc[accesses["level"] != "dram", "energy_pj"].sum())
+    return float(accesses.loc[~accesses["level"].isin(["dram", *without]), "energy_pj"].sum())
 
 
-def at_process(energy_pj: float, design: Architecture, node_nm: float, voltage_v: float) -> float:
-    """An energy of logic and memory at another process, by the rule of the energy tables (E = C V^2)."""
-    table = load_energy_table(design.energy_table or "")
-    return energy_pj * scaling_factor("gates", table.node_nm, table.voltage_v, node_nm, voltage_v)
+def part_energy_pj(evaluation: Evaluation, components: Sequence[str]) -> float:
+    """Energy of some components."""
+    accesses = evaluation.accesses
+    return float(accesses.loc[accesses["level"].isin(components), "energy_pj"].sum())
+
+
+def at_process(energy_pj: float, design: Architecture) -> float:
+    """An energy of logic and memory of a design at the machine's process, by the rule of the tables (E = C V^2)."""
+    table, process = load_energy_table(design.energy_table or ""), PROCESSES[design.name]
+    return energy_pj * scaling_factor("gates", table.node_nm, table.voltage_v, process.node_nm, process.voltage_v)
+
+
+def on_chip_power_w(design: Architecture, runs: Sequence[Evaluation], without: Sequence[str] = ()) -> float:
+    """On-chip energy at the machine's process over time, all runs one after the other, W."""
+    energy = sum(on_chip_energy_pj(one, without) for one in runs)
+    return power_w(at_process(energy, design), sum(one.cycles for one in runs), design.clock_ghz)
 
 
 def power_w(energy_pj: float, cycles: float, clock_ghz: float) -> float:
@@ -103,9 +157,10 @@ def power_w(energy_pj: float, cycles: float, clock_ghz: float) -> float:
     return energy_pj / cycles * clock_ghz * 1e-3
 
 
-def scaled_area(area_mm2: float, node_nm: float) -> float:
-    """An area of the 16 nm table at another node, in proportion to the square of the node."""
-    return area_mm2 * (node_nm / 16) ** 2
+def areas_at_process(design: Architecture) -> dict[str, float]:
+    """Areas by component at the machine's process, mm2: the table's times the square of the nodes' ratio."""
+    table, node_nm = load_area_table(design.area_table or ""), PROCESSES[design.name].node_nm
+    return {name: area * (node_nm / table.node_nm) ** 2 for name, area in component_areas_mm2(design, table).items()}
 
 
 def operations_per_second(design: Architecture) -> float:

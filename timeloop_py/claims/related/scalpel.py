@@ -118,6 +118,25 @@ def _size() -> Measured:
     return Measured(_mean(taken.values()), _named(taken))
 
 
+def _group_sizes() -> Measured:
+    """What groups with their indices take off the weights of the microcontroller and the CPU."""
+
+    def taken(platform: str, net: str) -> float:
+        sizes = architecture(f"scalpel_{platform}_groups").sizes
+        kept = sum(layer.weights * layer.weight_density for layer in network(net).layers)
+        return 1 - kept / _weights(net) * (sizes["word_bits"] + sizes["index_bits"]) / sizes["word_bits"]
+
+    return Measured(tuple(_mean(taken(platform, net) for net in PRUNED) for platform in ("microcontroller", "cpu")))
+
+
+def _grouped_time() -> Measured:
+    """Least and most that groups save of the time of as many single weights on the microcontroller."""
+    curves = table().set_index("platform").loc["microcontroller"].set_index(["part", "weight_density", "pruning"])
+    speedups = curves["speedup"].unstack("pruning")
+    saved = 1 - speedups["unstructured"] / speedups["groups"]
+    return Measured((float(saved.min()), float(saved.max())))
+
+
 def _weights(net: str) -> int:
     return sum(layer.weights for layer in network(net).layers)
 
@@ -162,7 +181,9 @@ MEASURES: dict[str, Callable[[], Measured]] = {
     "grouping": _grouping,
     "nodes": _nodes,
     "index": _index,
+    "grouped-time": _grouped_time,
     "size": _size,
+    "group-sizes": _group_sizes,
     "scalpel-speedup": _scalpel,
     "unstructured-speedup": _unstructured,
 }
