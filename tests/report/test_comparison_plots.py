@@ -37,6 +37,16 @@ def test_a_marker_for_every_design_with_numbers() -> None:
     assert [text.get_text() for text in figure.legends[0].get_texts()] == ["Fast, 5.0 mm²", "odd, 5.0 mm²"]
 
 
+def test_designs_that_leave_layers_out_are_starred_and_explained() -> None:
+    table = comparison()
+    table["layers_left_out"] = [2 if design == "odd" else 0 for design in table["architecture"]]
+    figure = performance_and_energy(table, baseline="base")
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["fast, 5.0 mm²", "odd*, 5.0 mm²"]
+    assert "* Only the layers that it runs, in base too" in figure.get_supxlabel()
+    table.loc[table["architecture"] == "odd", "speedup"] = float("nan")  # runs none of them: no marker, no star
+    assert "*" not in performance_and_energy(table, baseline="base").get_supxlabel()
+
+
 def test_lines_lead_to_the_network_without_zeros() -> None:
     figure = performance_and_energy(comparison(), baseline="base")
     spans = [sorted(line.get_ydata()) for line in figure.axes[0].get_lines() if len(line.get_xdata()) == 2]

@@ -21,7 +21,8 @@ def performance_and_energy(table: pd.DataFrame, *, baseline: str, labels: Mappin
     """Speed-up (top) and energy gain (below) over the baseline per network, a marker for every design.
 
     A filled marker is the network with its zeros, the end of the line above or below it the same network without. The
-    legend gives the area of each design. Designs without numbers on a network have no marker there.
+    legend gives the area of each design. Designs without numbers on a network have no marker there; those that leave
+    layers out (column ``layers_left_out``, where there is one) have a star in the legend, which a line below explains.
 
     Parameters
     ----------
@@ -61,9 +62,20 @@ def performance_and_energy(table: pd.DataFrame, *, baseline: str, labels: Mappin
     axes[-1].set_xticks(range(len(networks)), networks)
     handles, names = axes[0].get_legend_handles_labels()
     areas = table.drop_duplicates("architecture").set_index("architecture")["area_mm2"]
-    named = [f"{designs.label(name)}, {areas[name]:.1f} mm²" for name in names]
+    partial = _partial(table)
+    named = [f"{designs.label(name)}{'*' * (name in partial)}, {areas[name]:.1f} mm²" for name in names]
     figure.legend(handles, named, loc="outside upper center", ncols=4)
+    explained = "Markers: networks with their zeros. Dashes: the same without zeros."
+    starred = f" * Only the layers that it runs, in {designs.label(baseline)} too." if partial & set(names) else ""
+    figure.supxlabel(explained + starred, fontsize="small")
     return figure
+
+
+def _partial(table: pd.DataFrame) -> set[str]:
+    """Designs that leave layers of a network out which they have numbers on."""
+    if "layers_left_out" not in table:
+        return set()
+    return set(table.loc[(table["layers_left_out"] > 0) & (table["speedup"] > 0), "architecture"])
 
 
 def _draw(
