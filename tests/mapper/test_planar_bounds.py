@@ -8,10 +8,12 @@ import numpy as np
 import pytest
 
 from timeloop_py.mapper.objective import parse_objective
-from timeloop_py.mapper.planar_bounds import Candidates, bounds, has_bounds
-from timeloop_py.mapper.planar_hardware import hardware_families, hardware_space
+from timeloop_py.mapper.planar_bounds import bounds, has_bounds
+from timeloop_py.mapper.planar_candidates import Candidates
+from timeloop_py.mapper.planar_hardware import hardware_space
+from timeloop_py.mapper.planar_mappings import mapping_space
 from timeloop_py.mapper.planar_search import search_planar
-from timeloop_py.mapper.planar_space import TIE, best_planar_mappings, mapping_space
+from timeloop_py.mapper.planar_space import TIE, best_planar_mappings
 from timeloop_py.model.evaluate import Unit, evaluate_units, network_of
 from timeloop_py.specs.architecture import Architecture, load_architecture
 from timeloop_py.specs.layer import Layer
@@ -50,11 +52,10 @@ def small(**terms: object) -> Architecture:
 )
 def test_no_bound_is_above_the_truth(layer: Layer, terms: dict[str, object]) -> None:
     architecture = small(**terms)
-    families = [family for _, family in hardware_families(architecture, layer)]
-    designs = [family.design(place) for family in families for place in range(len(family.groups))]
-    network = network_of(layer)
+    space, network = hardware_space(architecture, layer), network_of(layer)
+    designs = [space.design(place) for place in range(len(space))]
     chosen = slice(None, None, 1 if terms == {} else 7)
-    low = bounds(families, network, layer, POINTS)
+    low = bounds(space, network, POINTS)
     true = evaluate_units([Unit(design, network, layer) for design in designs[chosen]], POINTS)
     assert len(low.cycles) == len(designs)
     assert (low.cycles[chosen] <= true.layer_cycles).all()
@@ -99,9 +100,9 @@ def test_without_bounds_everything_is_evaluated() -> None:
     layer = LAYERS["odd"]
     for architecture in (load_architecture("dcnn", FEW), small(placeholders=True)):
         assert not has_bounds(architecture, layer, POINTS)
-        families = [family for _, family in hardware_families(architecture, layer)][:3]
-        candidates = Candidates(families, network_of(layer), layer, POINTS[1:2])
-        count = sum(len(family.groups) for family in families)
-        true = candidates.evaluate(np.arange(count))
+        space = mapping_space(architecture, layer)
+        candidates = Candidates(space, network_of(layer), POINTS[1:2])
+        units = [Unit(space.design(place), network_of(layer), layer) for place in range(len(space))]
+        true = evaluate_units(units, POINTS[1:2])
         np.testing.assert_allclose(candidates.energy_pj, true.layer_energy_pj, rtol=1e-12)
         assert (candidates.cycles <= true.layer_cycles * (1 + 1e-12)).all()

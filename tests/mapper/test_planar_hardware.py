@@ -9,9 +9,9 @@ import pytest
 
 import timeloop_py as tl
 from timeloop_py.mapper.objective import parse_objective
-from timeloop_py.mapper.planar_hardware import HardwareMapping, hardware_space
+from timeloop_py.mapper.planar_hardware import hardware_space
+from timeloop_py.mapper.planar_mappings import HardwareMapping, mapping_space
 from timeloop_py.mapper.planar_search import search_planar
-from timeloop_py.mapper.planar_space import mapping_space
 from timeloop_py.model.evaluate import evaluate, network_of
 from timeloop_py.specs.architecture import Architecture, load_architecture
 from timeloop_py.specs.errors import SpecError

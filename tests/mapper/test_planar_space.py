@@ -7,12 +7,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from timeloop_py.mapper.planar_space import (
-    OBJECTIVES,
-    PlanarMapping,
-    best_planar_mappings,
-    mapping_space,
-)
+from timeloop_py.mapper.planar_mappings import PlanarMapping, mapping_space
+from timeloop_py.mapper.planar_space import OBJECTIVES, best_planar_mappings
 from timeloop_py.model.evaluate import evaluate, network_of
 from timeloop_py.nest.lowering import lower_layer
 from timeloop_py.specs.architecture import Architecture, load_architecture
@@ -70,7 +66,7 @@ def test_the_answer_is_what_evaluating_it_gives() -> None:
 
 
 def test_the_space_starts_with_the_architectures_own_grid_and_halos() -> None:
-    first = next(mapping_space(scnn(), LAYER))
+    first = next(iter(mapping_space(scnn(), LAYER)))
     assert (first.columns, first.rows, first.halo) == (2, 2, "output")
     space = list(mapping_space(scnn(), LAYER))
     assert len(set(space)) == len(space)

@@ -10,7 +10,8 @@ import pytest
 
 import timeloop_py as tl
 from tests.mapper.problems import tensor
-from timeloop_py.mapper.planar_space import best_planar_mappings, mapping_space
+from timeloop_py.mapper.planar_mappings import mapping_space
+from timeloop_py.mapper.planar_space import best_planar_mappings
 from timeloop_py.mapper.results import HierarchyResult, SearchResult
 from timeloop_py.mapper.search import Restrictions
 from timeloop_py.mapper.workers import SearchProgress

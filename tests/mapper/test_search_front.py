@@ -21,8 +21,8 @@ from timeloop_py.mapper.pareto import (
     outer_metrics,
     walked_front,
 )
+from timeloop_py.mapper.planar_mappings import mapping_space
 from timeloop_py.mapper.planar_search import search_planar
-from timeloop_py.mapper.planar_space import mapping_space
 from timeloop_py.model.evaluate import evaluate, network_of
 from timeloop_py.specs.errors import SpecError
 from timeloop_py.specs.layer import Layer

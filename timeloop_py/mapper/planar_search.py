@@ -5,20 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from timeloop_py.mapper.objective import Objective
 from timeloop_py.mapper.pareto import Front, FrontPoint, enumerated_front, non_dominated_pairs, outer_metrics
-from timeloop_py.mapper.planar_bounds import Candidates
-from timeloop_py.mapper.planar_hardware import hardware_families
-from timeloop_py.mapper.planar_space import TIE, PlanarMapping, mapping_families
+from timeloop_py.mapper.planar_candidates import Candidates
+from timeloop_py.mapper.planar_hardware import hardware_space
+from timeloop_py.mapper.planar_mappings import PlanarMapping, mapping_space
+from timeloop_py.mapper.planar_space import TIE
 from timeloop_py.model.evaluate import Evaluation, Point, Unit, evaluate_units
-from timeloop_py.nest.lowering import lower_layer
 from timeloop_py.specs.architecture import Architecture
 from timeloop_py.specs.layer import Layer
 from timeloop_py.specs.network import Network
-
-Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -46,62 +43,45 @@ def search_planar(
     ``hardware``: not on the given hardware only, but on any of as many multipliers (:func:`hardware_space`).
     SpecError: no mapping fits the layer, or the architecture has no dataflow.
     """
-    space = _Space(architecture, network, layer, point, hardware)
-    best = space.best(objective)
-    design = space.candidates.design(best)
+    space = (hardware_space if hardware else mapping_space)(architecture, layer)
+    candidates = Candidates(space, network, (point,))
+    best = _best(candidates, objective)
+    design = space.design(best)
     return PlanarOutcome(
-        mapping=space.mappings[best],
+        mapping=space.mapping(best),
         design=design,
         evaluation=evaluate_units([Unit(design, network, layer)], (point,)),
-        covered=len(space.mappings),
-        front=None if metrics is None else space.front(metrics),
+        covered=len(space),
+        front=None if metrics is None else _front(candidates, metrics),
     )
 
 
-class _Space:
-    """All mappings of a layer at one density point."""
+def _best(candidates: Candidates, objective: Objective) -> int:
+    """The mapping with the least objective, its measures one after the other."""
+    left = candidates.may_be_best(objective.measures[0].value, TIE)
+    for measure in objective.measures:
+        cost = measure.value(candidates.energy_pj[left, 0], candidates.cycles[left, 0])
+        left = left[cost <= cost.min() * (1 + TIE)]
+    return int(left[0])
 
-    def __init__(
-        self, architecture: Architecture, network: Network, layer: Layer, point: Point, hardware: bool
-    ) -> None:
-        families = list((hardware_families if hardware else mapping_families)(architecture, layer))
-        if not families:
-            lower_layer(architecture, layer)  # says what does not fit
-        self.mappings: list[PlanarMapping] = [mapping for mappings, _ in families for mapping in mappings]
-        self.candidates = Candidates([family for _, family in families], network, layer, (point,))
 
-    def best(self, objective: Objective) -> int:
-        """The mapping with the least objective, its measures one after the other."""
-        left, evaluation = self.candidates.may_be_best(objective.measures[0].value, TIE)
-        energy, cycles = evaluation.layer_energy_pj[:, 0], evaluation.layer_cycles[:, 0]
-        for measure in objective.measures:
-            cost = measure.value(energy, cycles)
-            ties = cost <= cost.min() * (1 + TIE)
-            left, energy, cycles = left[ties], energy[ties], cycles[ties]
-        return int(left[0])
-
-    def front(self, metrics: tuple[str, ...]) -> Front[PlanarMapping]:
-        """The front: first of the bounds without bank conflicts, then of whatever no true result is below."""
-        self.candidates.refine(np.arange(len(self.mappings)))
-        energy, least = self.candidates.energy_pj[:, 0], self.candidates.cycles[:, 0]
-        first, second = outer_metrics(metrics)
-        low = first.value(energy, least), second.value(energy, least)
-        known = np.array(sorted(non_dominated_pairs(*low)))
-        cycles = self._true_cycles(known)
-        true = first.value(energy[known], cycles), second.value(energy[known], cycles)
-        beaten = ((true[0] <= low[0][:, None]) & (true[1] <= low[1][:, None])).any(axis=1)
-        rest = np.setdiff1d(np.flatnonzero(~beaten), known)
-        if rest.size:
-            known, cycles = np.append(known, rest), np.append(cycles, self._true_cycles(rest))
-        points = [
-            FrontPoint(self.mappings[index], float(energy[index]), float(cycles[place]), proven=True)
-            for index, place in sorted(zip(known.tolist(), range(len(known)), strict=True))
-        ]
-        return enumerated_front(metrics, points)
-
-    def _true_cycles(self, indices: NDArray[np.intp]) -> Floats:
-        if self.candidates.has_conflicts:
-            cycles = self.candidates.evaluate(indices).layer_cycles
-        else:
-            cycles = self.candidates.cycles[indices]
-        return cycles[:, 0]
+def _front(candidates: Candidates, metrics: tuple[str, ...]) -> Front[PlanarMapping]:
+    """The front: what no other is below takes its next step, until no bound is below what is known."""
+    first, second = outer_metrics(metrics)
+    energy, cycles = candidates.energy_pj[:, 0], candidates.cycles[:, 0]
+    while True:
+        low = np.stack([first.value(energy, cycles), second.value(energy, cycles)])
+        known = np.flatnonzero(candidates.known)
+        true = low[:, known[non_dominated_pairs(*low[:, known])]]
+        below = true[:, None, :] <= low[:, :, None]
+        beaten = (below[0] & below[1]).any(axis=1)
+        waiting = np.flatnonzero(~beaten & ~candidates.known)
+        if not waiting.size:
+            break
+        lowest = waiting[non_dominated_pairs(*low[:, waiting])]
+        candidates.step(lowest, lowest)
+    points = [
+        FrontPoint(candidates.space.mapping(place), float(energy[place]), float(cycles[place]), proven=True)
+        for place in known.tolist()
+    ]
+    return enumerated_front(metrics, points)

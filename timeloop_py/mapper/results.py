@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from timeloop_py.mapper.objective import METRICS, Objective
 from timeloop_py.mapper.pareto import Front
-from timeloop_py.mapper.planar_hardware import HardwareMapping
-from timeloop_py.mapper.planar_space import PlanarMapping
+from timeloop_py.mapper.planar_mappings import HardwareMapping, PlanarMapping
 from timeloop_py.model.evaluate import Evaluation
 from timeloop_py.model.evaluate_case import CaseEvaluation
 from timeloop_py.model.nest_text import case_nest_text, planar_nest_text

@@ -6,9 +6,10 @@ one size in one kind of temporal pass of a unit) and *blocks* (one stride parity
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -61,60 +62,80 @@ class Densities:
         )
 
 
-class Batch:
-    """Rows of units whose architectures share a dataflow template and its choices of terms.
+@dataclass(frozen=True)
+class RowArrays:
+    """Groups and blocks of units, in their order; arrays over groups, blocks, or (blocks or groups, PE classes).
 
-    Attributes are arrays over groups (``group_*``) or blocks (``block_*``); ``unit_of_group`` and ``group_of_block``
-    say where a row belongs. ``class_sizes`` is (blocks, PE classes), ``class_counts`` (groups, PE classes), padded with
-    classes of no PE. ``group_starts_pass`` marks one row per kind of pass: what happens once per pass, whatever the
-    output-channel groups, is counted there.
+    ``class_sizes`` and ``class_counts`` are padded with classes of no PE. ``group_starts_pass`` marks one row per kind
+    of pass: what happens once per pass, whatever the output-channel groups, is counted there.
     """
 
-    def __init__(self, architectures: Sequence[Architecture], layers: Sequence[Layer]) -> None:
+    unit_of_group: Integers
+    group_channels: Integers
+    group_starts_pass: NDArray[np.bool_]
+    group_count: Integers
+    group_passes: Integers
+    group_busy_pes: Integers
+    group_written: Integers
+    group_owned: Integers
+    group_output_tile: Integers
+    class_counts: Integers
+    group_of_block: Integers
+    block_taps: Integers
+    block_pairs: Integers
+    class_sizes: Integers
+
+
+class Rows:
+    """Rows of units whose architectures share a dataflow template and its choices of terms.
+
+    Attributes are arrays over groups (``group_*``) or blocks (``block_*``), see :class:`RowArrays`; ``unit_of_group``
+    and ``group_of_block`` say where a row belongs. ``blocks`` are what structured zeros have to know of every block;
+    none where rows were made without lowering layers one by one.
+    """
+
+    def __init__(
+        self,
+        architectures: Sequence[Architecture],
+        layers: Sequence[Layer],
+        arrays: RowArrays,
+        blocks: tuple[Block, ...] = (),
+    ) -> None:
+        self.blocks = blocks
         self.architectures = tuple(architectures)
         self.layers = tuple(layers)
-        self.lowered: tuple[LoweredLayer, ...] = tuple(
-            lower_layer(architecture, layer) for architecture, layer in zip(architectures, layers, strict=True)
-        )
-        groups = [
-            (unit, one_pass, channels, count)
-            for unit, lowered in enumerate(self.lowered)
-            for one_pass in lowered.passes
-            for channels, count in lowered.groups
-        ]
-        first_of_pass = [
-            size == 0 for lowered in self.lowered for _ in lowered.passes for size in range(len(lowered.groups))
-        ]
-        blocks = [(row, block) for row, group in enumerate(groups) for block in group[1].blocks]
-        widest = max(len(one_pass.pe_counts) for _, one_pass, _, _ in groups)
-
-        self.unit_of_group: Integers = np.array([unit for unit, *_ in groups])
-        self.pass_of_group: tuple[Pass, ...] = tuple(one_pass for _, one_pass, _, _ in groups)
-        self.group_channels: Integers = np.array([channels for *_, channels, _ in groups])
-        self.group_starts_pass = np.array(first_of_pass)
-        self.group_count: Integers = np.array([count for *_, count in groups])
-        self.group_passes: Integers = np.array([one_pass.count for _, one_pass, *_ in groups])
-        self.group_busy_pes: Integers = np.array([one_pass.busy_pes for _, one_pass, *_ in groups])
-        self.group_written: Integers = np.array([one_pass.written for _, one_pass, *_ in groups])
-        self.group_owned: Integers = np.array([one_pass.owned for _, one_pass, *_ in groups])
-        self.group_output_tile: Integers = np.array([one_pass.output_tile for _, one_pass, *_ in groups])
-        self.class_counts: Integers = np.array([_padded(one_pass.pe_counts, widest) for _, one_pass, *_ in groups])
-
-        self.blocks: tuple[Block, ...] = tuple(block for _, block in blocks)
-        self.group_of_block: Integers = np.array([row for row, _ in blocks])
-        self.block_taps: Integers = np.array([block.taps for _, block in blocks])
-        self.block_pairs: Integers = np.array([block.pairs for _, block in blocks])
-        self.class_sizes: Integers = np.array([_padded(block.sizes, widest) for _, block in blocks])
-        self.first_block: Integers = np.searchsorted(self.group_of_block, np.arange(len(groups)))
+        self.unit_of_group = arrays.unit_of_group
+        self.group_channels = arrays.group_channels
+        self.group_starts_pass = arrays.group_starts_pass
+        self.group_count = arrays.group_count
+        self.group_passes = arrays.group_passes
+        self.group_busy_pes = arrays.group_busy_pes
+        self.group_written = arrays.group_written
+        self.group_owned = arrays.group_owned
+        self.group_output_tile = arrays.group_output_tile
+        self.class_counts = arrays.class_counts
+        self.group_of_block = arrays.group_of_block
+        self.block_taps = arrays.block_taps
+        self.block_pairs = arrays.block_pairs
+        self.class_sizes = arrays.class_sizes
+        self.first_block: Integers = np.searchsorted(self.group_of_block, np.arange(len(self.unit_of_group)))
+        self._designs = {id(one): one for one in self.architectures}
+        place = {key: index for index, key in enumerate(self._designs)}
+        self._design_of_unit = np.array([place[id(one)] for one in self.architectures])
 
     @property
     def flow(self) -> Dataflow:
         """The dataflow that all units share."""
         return self.architectures[0].require_accelerator()[1]
 
+    def per_architecture(self, number: Callable[[Architecture], float]) -> NDArray[Any]:
+        """A number per unit that its architecture alone decides."""
+        numbers: NDArray[Any] = np.array([number(one) for one in self._designs.values()])[self._design_of_unit]
+        return numbers
+
     def parameter(self, name: str) -> Integers:
         """One field of :class:`Parameters` (or a property of it) per unit."""
-        return np.array([getattr(_parameters(architecture), name) for architecture in self.architectures])
+        return self.per_architecture(lambda one: getattr(_parameters(one), name))
 
     def layer_value(self, name: str) -> Integers:
         """One number per unit, a field or property of its layer."""
@@ -141,28 +162,10 @@ class Batch:
         return self.group_count * self.group_passes * groups
 
     @cached_property
-    def groups_before(self) -> tuple[tuple[Integers, Array], ...]:
-        """Output channels of the group before each one, two possibilities as (channels, share of the groups).
-
-        The groups of a pass run one after the other, the short one last; before the first comes the last of the pass
-        before it, taken to be of the same size.
-        """
-        likely, first_channels, first_share = [], [], []
-        for lowered in self.lowered:
-            for _ in lowered.passes:
-                for size, (channels, count) in enumerate(lowered.groups):
-                    is_full, (others, _) = size == 0, lowered.groups[-1]
-                    likely.append(channels if is_full else lowered.groups[0][0])
-                    first_channels.append(others)
-                    first_share.append(1 / count if is_full else 0.0)
-        share = np.array(first_share)
-        return (np.array(likely), 1 - share), (np.array(first_channels), share)
-
-    @cached_property
     def drain_rates(self) -> Array:
         """Words a PE drains from its accumulators in a cycle, per group."""
-        rates = [one.require_accelerator()[1].drain_words_per_cycle for one in self.architectures]
-        return np.array(rates)[self.unit_of_group]
+        rates: Array = self.per_architecture(lambda one: one.require_accelerator()[1].drain_words_per_cycle)
+        return rates[self.unit_of_group]
 
     @cached_property
     def positions(self) -> Integers:
@@ -186,6 +189,65 @@ class Batch:
         first = np.searchsorted(self.unit_of_block, np.arange(len(self.layers)))
         total: Array = np.add.reduceat(values, first, axis=0)
         return total
+
+
+class Batch(Rows):
+    """Rows of layers lowered onto architectures, with what they were lowered to.
+
+    ``lowered`` per unit and ``pass_of_group`` per group.
+    """
+
+    def __init__(self, architectures: Sequence[Architecture], layers: Sequence[Layer]) -> None:
+        self.lowered: tuple[LoweredLayer, ...] = tuple(
+            lower_layer(architecture, layer) for architecture, layer in zip(architectures, layers, strict=True)
+        )
+        groups = [
+            (unit, one_pass, channels, count)
+            for unit, lowered in enumerate(self.lowered)
+            for one_pass in lowered.passes
+            for channels, count in lowered.groups
+        ]
+        first_of_pass = [
+            size == 0 for lowered in self.lowered for _ in lowered.passes for size in range(len(lowered.groups))
+        ]
+        blocks = [(row, block) for row, group in enumerate(groups) for block in group[1].blocks]
+        widest = max(len(one_pass.pe_counts) for _, one_pass, _, _ in groups)
+        self.pass_of_group: tuple[Pass, ...] = tuple(one_pass for _, one_pass, _, _ in groups)
+        arrays = RowArrays(
+            unit_of_group=np.array([unit for unit, *_ in groups]),
+            group_channels=np.array([channels for *_, channels, _ in groups]),
+            group_starts_pass=np.array(first_of_pass),
+            group_count=np.array([count for *_, count in groups]),
+            group_passes=np.array([one_pass.count for one_pass in self.pass_of_group]),
+            group_busy_pes=np.array([one_pass.busy_pes for one_pass in self.pass_of_group]),
+            group_written=np.array([one_pass.written for one_pass in self.pass_of_group]),
+            group_owned=np.array([one_pass.owned for one_pass in self.pass_of_group]),
+            group_output_tile=np.array([one_pass.output_tile for one_pass in self.pass_of_group]),
+            class_counts=np.array([_padded(one_pass.pe_counts, widest) for one_pass in self.pass_of_group]),
+            group_of_block=np.array([row for row, _ in blocks]),
+            block_taps=np.array([block.taps for _, block in blocks]),
+            block_pairs=np.array([block.pairs for _, block in blocks]),
+            class_sizes=np.array([_padded(block.sizes, widest) for _, block in blocks]),
+        )
+        super().__init__(architectures, layers, arrays, tuple(block for _, block in blocks))
+
+    @cached_property
+    def groups_before(self) -> tuple[tuple[Integers, Array], ...]:
+        """Output channels of the group before each one, two possibilities as (channels, share of the groups).
+
+        The groups of a pass run one after the other, the short one last; before the first comes the last of the pass
+        before it, taken to be of the same size.
+        """
+        likely, first_channels, first_share = [], [], []
+        for lowered in self.lowered:
+            for _ in lowered.passes:
+                for size, (channels, count) in enumerate(lowered.groups):
+                    is_full, (others, _) = size == 0, lowered.groups[-1]
+                    likely.append(channels if is_full else lowered.groups[0][0])
+                    first_channels.append(others)
+                    first_share.append(1 / count if is_full else 0.0)
+        share = np.array(first_share)
+        return (np.array(likely), 1 - share), (np.array(first_channels), share)
 
 
 def _padded(values: Sequence[int], width: int) -> list[int]:

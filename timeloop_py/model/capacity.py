@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from timeloop_py.numbers.operations import Number
 from timeloop_py.specs.architecture import Architecture
 from timeloop_py.specs.layer import Layer, plane_after
 from timeloop_py.specs.network import Network
@@ -75,28 +76,53 @@ def activation_fit(
     ``activation`` and ``output`` are densities, one per point. The output is what is stored: after pooling. ``tiles``:
     into how many parts along x and y the plane is cut for DRAM; the largest part counts.
     """
+    parameters, _ = architecture.require_accelerator()
+    grid = parameters.pe_x, parameters.pe_y
+    input_bits, output_bits = held_bits(architecture, grid, layer, activation, output, tiles)
+    rams = parameters.input_ram_bytes, parameters.output_ram_bytes
+    fits = np.asarray(in_rams(input_bits, output_bits, rams, parameters.shared_activation_ram))
+    return ActivationFit(input_bits, output_bits, fits)
+
+
+def held_bits(
+    architecture: Architecture,
+    grid: tuple[Number, Number],
+    layer: Layer,
+    activation: Array,
+    output: Array,
+    tiles: tuple[int, int] = (1, 1),
+) -> tuple[Array, Array]:
+    """Bits of input and of stored output in the PE with the most, as in :func:`activation_fit`.
+
+    On a grid of ``(columns, rows)``, which may be arrays that broadcast with the densities.
+    """
     parameters, flow = architecture.require_accelerator()
     bits = stored_bits_per_word(architecture)
 
     def per_pe(plane: tuple[int, int], density: Array) -> Array:
         """Words of one channel: every channel's tile is a code of its own."""
         columns, rows = (-(-side // parts) for side, parts in zip(plane, tiles, strict=True))
-        positions = -(-columns // parameters.pe_x) * -(-rows // parameters.pe_y)
+        positions = -(-columns // grid[0]) * -(-rows // grid[1])
+        words: Array = positions * np.ones(np.shape(density))
         if not flow.template.compressed:
-            return np.full(np.shape(density), float(positions))
-        words = positions * density
+            return words
+        words = words * density
         if parameters.index_bits:
             words = words + expected_placeholders(positions, Bernoulli(density), parameters.index_bits)
         return np.asarray(words)
 
-    input_bits = per_pe((layer.W, layer.H), activation) * layer.C * bits
-    output_bits = per_pe(layer.stored_plane, output) * layer.K * bits
-    input_room, output_room = parameters.input_ram_bytes * 8, parameters.output_ram_bytes * 8
-    if parameters.shared_activation_ram:
-        fits = input_bits + output_bits <= input_room + output_room
-    else:
-        fits = (input_bits <= input_room) & (output_bits <= output_room)
-    return ActivationFit(input_bits, output_bits, fits)
+    return per_pe((layer.W, layer.H), activation) * layer.C * bits, per_pe(layer.stored_plane, output) * layer.K * bits
+
+
+def in_rams(input_bits: Array, output_bits: Array, rams: tuple[Number, Number], shared: bool) -> Booleans:
+    """Whether RAMs of so many bytes for input and output take what the busiest PE holds.
+
+    ``shared``: both are one RAM, whose size is the sum.
+    """
+    input_room, output_room = (size * 8 for size in rams)
+    if shared:
+        return np.asarray(input_bits + output_bits <= input_room + output_room)
+    return np.asarray((input_bits <= input_room) & (output_bits <= output_room))
 
 
 def largest_fitting_density(architecture: Architecture, layer: Layer) -> float:

@@ -15,7 +15,7 @@ from timeloop_py.model.array_capacity import ArrayUnit
 from timeloop_py.model.arrays import evaluate_arrays
 from timeloop_py.model.batch import Array, Densities, Models
 from timeloop_py.model.capacity import activation_traffic
-from timeloop_py.model.planar import SLOTS, PlanarResult, evaluate_planar
+from timeloop_py.model.planar import SLOTS, PlanarResult, evaluate_planar, has_rates, planar_cycles
 from timeloop_py.specs.architecture import Architecture
 from timeloop_py.specs.layer import Layer
 from timeloop_py.specs.network import Network
@@ -321,7 +321,7 @@ def network_of(layer: Layer) -> Network:
 
 def evaluate_units(units: Sequence[Unit], points: Sequence[Point] = (OWN_DENSITIES,)) -> Evaluation:
     """Evaluate units at the same density points; those that share a dataflow go through NumPy together."""
-    densities = _densities(units, points)
+    densities = densities_of(units, points)
     tables: dict[str, EnergyTable] = {}
     for unit in units:
         name = unit.architecture.energy_table or ""
@@ -339,6 +339,20 @@ def evaluate_units(units: Sequence[Unit], points: Sequence[Point] = (OWN_DENSITI
         parts += [([arrays[row] for row in rows], result) for rows, result in found]
         notes = {arrays[row]: reason for row, reason in refused.items()}
     return Evaluation(units, densities, parts, notes)
+
+
+def cycles_of_units(units: Sequence[Unit], points: Sequence[Point] = (OWN_DENSITIES,)) -> Array:
+    """The cycles of :func:`evaluate_units` alone, (units, points), of planar-tiled accelerators."""
+    if any(has_rates(unit.architecture) for unit in units):
+        return evaluate_units(units, points).layer_cycles
+    densities = densities_of(units, points)
+    cycles = np.empty(densities.weight.shape)
+    for rows in _same_dataflow(units):
+        chosen = [units[row] for row in rows]
+        cycles[rows] = planar_cycles(
+            [one.architecture for one in chosen], [one.layer for one in chosen], densities.rows(rows)
+        )
+    return cycles
 
 
 def _planar_parts(
@@ -367,7 +381,9 @@ def _planar_parts(
     return parts
 
 
-def _densities(units: Sequence[Unit], points: Sequence[Point]) -> Densities:
+def densities_of(units: Sequence[Unit], points: Sequence[Point]) -> Densities:
+    """Densities of units at density points, and models of zeros where they are not unstructured."""
+
     def table(own: Sequence[float], given: Sequence[float | None]) -> Array:
         return np.array([[mine if point is None else point for point in given] for mine in own], dtype=float)
 

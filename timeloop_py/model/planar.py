@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
-from timeloop_py.model.batch import Array, Batch, Densities
+from timeloop_py.model.batch import Array, Batch, Densities, Rows
 from timeloop_py.model.capacity import ActivationTraffic
 from timeloop_py.model.planar_accesses import Event, PlanarAccesses, Products
 from timeloop_py.model.planar_cycles import ComputeTime, compute_time, drain_cycles
@@ -100,9 +101,7 @@ def evaluate_planar(
 
     repeats = batch.group_repeats[:, None]
     resources = _resource_cycles(batch, events, time)
-    stacked = np.stack([np.broadcast_to(value * repeats, (len(repeats), shape[1])) for value in resources.values()])
-    # A drain and the compute time that hides it are both random: their maximum lasts longer than either mean.
-    group_cycles = np.maximum((time.cycles + time.draining) * repeats, stacked.max(axis=0))
+    stacked, group_cycles = _group_cycles(batch, resources, time, shape[1])
     cycles = batch.sum_groups(group_cycles)
     longest = stacked.argmax(axis=0)
     per_resource = np.stack(
@@ -129,6 +128,34 @@ def evaluate_planar(
         energies=_energies(batch, events, tables),
         multipliers=multipliers,
     )
+
+
+def planar_cycles(architectures: Sequence[Architecture], layers: Sequence[Layer], densities: Densities) -> Array:
+    """The cycles of :func:`evaluate_planar` alone, (units, points), of architectures without rates of components."""
+    batch = Batch(architectures, layers)
+    time = compute_time(batch, densities)
+    _, group_cycles = _group_cycles(batch, _resource_cycles(batch, (), time), time, densities.weight.shape[1])
+    return batch.sum_groups(group_cycles)
+
+
+def has_rates(architecture: Architecture) -> bool:
+    """Whether a component of a planar-tiled accelerator has a stated rate, for which cycles may have to wait."""
+    return any(component.events_per_cycle is not None for component in architecture.components.values())
+
+
+def planar_energies(
+    rows: Rows, densities: Densities, activations: ActivationTraffic, tables: Mapping[str, EnergyTable]
+) -> tuple[ComponentEnergy, ...]:
+    """The energies of :func:`evaluate_planar` alone, of rows of units."""
+    return _energies(rows, list(PlanarAccesses(rows, densities, activations).events()), tables)
+
+
+def _group_cycles(batch: Batch, resources: Mapping[str, Array], time: ComputeTime, points: int) -> tuple[Array, Array]:
+    """Cycles that every resource takes alone and those of the groups: (resources, groups, points), (groups, points)."""
+    repeats = batch.group_repeats[:, None]
+    stacked = np.stack([np.broadcast_to(value * repeats, (len(repeats), points)) for value in resources.values()])
+    # A drain and the compute time that hides it are both random: their maximum lasts longer than either mean.
+    return stacked, np.maximum((time.cycles + time.draining) * repeats, stacked.max(axis=0))
 
 
 def _resource_cycles(batch: Batch, events: Sequence[Event], time: ComputeTime) -> dict[str, Array]:
@@ -180,7 +207,7 @@ def _slots(batch: Batch, time: ComputeTime, group_cycles: Array, products: Produ
     }
 
 
-def _energies(batch: Batch, events: Sequence[Event], tables: Mapping[str, EnergyTable]) -> tuple[ComponentEnergy, ...]:
+def _energies(rows: Rows, events: Sequence[Event], tables: Mapping[str, EnergyTable]) -> tuple[ComponentEnergy, ...]:
     known: dict[tuple[int, str | None, str], float] = {}  # architectures of one file share their components
 
     def price(architecture: Architecture, event: Event) -> float:
@@ -193,8 +220,7 @@ def _energies(batch: Batch, events: Sequence[Event], tables: Mapping[str, Energy
 
     found = []
     for event in events:
-        prices = [price(architecture, event) for architecture in batch.architectures]
-        count = batch.sum_blocks_of_units(event.counts)
-        energy = count * np.array(prices)[:, None]
+        count = rows.sum_blocks_of_units(event.counts)
+        energy = count * rows.per_architecture(partial(price, event=event))[:, None]
         found.append(ComponentEnergy(event.component, event.tensor, event.action, count, energy))
     return tuple(found)

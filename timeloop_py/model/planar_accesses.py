@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from timeloop_py.model.batch import Array, Batch, Densities
+from timeloop_py.model.batch import Array, Densities, Rows
 from timeloop_py.model.capacity import ActivationTraffic, stored_bits_per_word
 from timeloop_py.model.planar_cycles import dot_product_steps
 from timeloop_py.model.planar_zeros import BlockZeros
@@ -59,7 +59,7 @@ class PlanarAccesses:
     """
 
     def __init__(
-        self, batch: Batch, densities: Densities, activations: ActivationTraffic, zeros: BlockZeros | None = None
+        self, batch: Rows, densities: Densities, activations: ActivationTraffic, zeros: BlockZeros | None = None
     ) -> None:
         self.batch = batch
         self.densities = densities
@@ -124,8 +124,9 @@ class PlanarAccesses:
         }
 
     def _passes_of_unit(self) -> np.ndarray:
-        passes = np.array([sum(one.count for one in lowered.passes) for lowered in self.batch.lowered])
-        return self._of_block(passes)
+        return self._of_block(
+            self.batch.sum_groups((self.batch.group_passes * self.batch.group_starts_pass).astype(float))
+        )
 
     # -- the nest ---------------------------------------------------------------------------------------
 
@@ -266,17 +267,16 @@ class PlanarAccesses:
         return self.traffic.of(level, tensor)
 
     def _per_unit(self, number: Callable[[Architecture], float]) -> np.ndarray:
-        return self._of_block(
-            np.array([number(architecture) for architecture in self.batch.architectures], dtype=float)
-        )
+        return self._of_block(self.batch.per_architecture(number).astype(float))
 
     def _width(self, component: str) -> np.ndarray:
         """Bits of one access of a component, 1 where the architecture has none (and no event)."""
-        widths = [
-            architecture.components[component].attributes["width_bits"] if component in architecture.components else 1.0
-            for architecture in self.batch.architectures
-        ]
-        return self._of_block(np.array(widths))
+
+        def width(architecture: Architecture) -> float:
+            known = architecture.components.get(component)
+            return 1.0 if known is None else known.attributes["width_bits"]
+
+        return self._of_block(self.batch.per_architecture(width))
 
     def _vectors(self, words: np.ndarray, operand: str) -> np.ndarray:
         """Words fetched in vectors, as full vectors: a partly filled one costs a whole access."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from timeloop_py.model.batch import Array, Batch, Densities
+from timeloop_py.model.batch import Array, Batch, Densities, Rows
 from timeloop_py.model.planar_banks import bank_time, tile_kinds
 from timeloop_py.model.planar_barrier import Slowest
 from timeloop_py.model.planar_zeros import BlockZeros
@@ -102,7 +102,7 @@ def _draining(batch: Batch, slowest: Slowest, slowdown: Array, overhead: Array) 
     return waited
 
 
-def dot_product_steps(batch: Batch) -> Array:
+def dot_product_steps(batch: Rows) -> Array:
     """Steps per output point and channel of the group, per unit: the reduction over the lanes, rounded up."""
     channels = batch.layer_value("channels_per_group")
     taps = batch.layer_value("R") * batch.layer_value("S")

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from timeloop_py.model.batch import Array, Batch, Densities, Integers, Models
+from timeloop_py.model.batch import Array, Densities, Integers, Models, Rows
 from timeloop_py.sparsity.fragmentation import Moments, activation_vectors, weight_vectors
 from timeloop_py.tensors.density import Bernoulli, DensityModel
 from timeloop_py.tensors.run_length import StoredEntries
@@ -35,7 +35,7 @@ class BlockZeros:
     A machine that stores zeros sees densities of 1.
     """
 
-    def __init__(self, batch: Batch, densities: Densities) -> None:
+    def __init__(self, batch: Rows, densities: Densities) -> None:
         self.batch = batch
         if not batch.flow.template.compressed:
             ones = np.ones_like(densities.weight)
@@ -69,7 +69,7 @@ class BlockZeros:
         }
 
     def _structured(self, models: Models) -> Iterator[Structured]:
-        blocks = self.batch.blocks_of_unit
+        blocks = self.batch.blocks_of_unit if models else ()
         for (unit, point), model in models.items():
             for block in blocks[unit]:
                 yield Structured(int(block), point, model)

@@ -89,13 +89,18 @@ def lower_layer(architecture: Architecture, layer: Layer) -> LoweredLayer:
     """
     parameters, flow = architecture.require_accelerator()
     tiling = tile_plane(layer, flow, parameters.pe_x, parameters.pe_y, parameters.accumulator_words)
-    distinct = Counter((x, y) for x in tiling.x for y in tiling.y)
-    passes = tuple(_pass(x, y, count * layer.N) for (x, y), count in distinct.items())
+    passes = lowered_passes(tiling, layer.N)
     if not any(block.pairs for one in passes for block in one.blocks):
         raise SpecError(f"every output of layer {layer.name!r} sees padding only: there is nothing to compute")
     full, rest = divmod(layer.output_channels_per_group, tiling.group)
     groups = tuple((channels, count) for channels, count in ((tiling.group, full), (rest, 1)) if channels and count)
     return LoweredLayer(tiling, passes, groups)
+
+
+def lowered_passes(tiling: PlanarTiling, images: int) -> tuple[Pass, ...]:
+    """The distinct temporal passes of a tiled plane, over all ``images``."""
+    distinct = Counter((x, y) for x in tiling.x for y in tiling.y)
+    return tuple(_pass(x, y, count * images) for (x, y), count in distinct.items())
 
 
 def _pass(x: AxisTiles, y: AxisTiles, count: int) -> Pass:

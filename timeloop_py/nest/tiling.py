@@ -8,6 +8,7 @@ stride-1 axis of its own.
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,11 +16,15 @@ from functools import lru_cache
 from itertools import pairwise
 from typing import Literal, NamedTuple
 
+import numpy as np
+from numpy.typing import NDArray
+
 from timeloop_py.specs.dataflow import Dataflow, Halo, Tiling
 from timeloop_py.specs.errors import SpecError
 from timeloop_py.specs.layer import Layer
 
 Axis = Literal[0, 1]
+Integers = NDArray[np.int64]
 #: Positions ``[first, end)``; empty where they are the same.
 Interval = tuple[int, int]
 
@@ -61,12 +66,23 @@ class AxisTiles:
     output_extent: int
 
 
-class _Column(NamedTuple):
-    """What one column has: the inputs it holds, the outputs it may update, and those that end up in it."""
+class _Positions(NamedTuple):
+    """Positions ``[first, end)`` of every column of a grid; 0 twice where it has none."""
 
-    inputs: Interval
-    written: Interval
-    owned: Interval
+    first: Integers
+    end: Integers
+
+    @property
+    def number(self) -> Integers:
+        return self.end - self.first
+
+
+class _Columns(NamedTuple):
+    """What the columns have: the inputs they hold, the outputs they may update, and those that end up in them."""
+
+    inputs: _Positions
+    written: _Positions
+    owned: _Positions
 
 
 @dataclass(frozen=True)
@@ -87,6 +103,13 @@ class TilingAxis:
     def span(self) -> int:
         """Input positions from the first tap of the filter to the last, both included."""
         return (self.taps - 1) * self.dilation + 1
+
+    def output_extent(self, positions: int) -> int:
+        """``Wt + R - 1`` with the most positions and the most taps that a parity of ``positions`` inputs has.
+
+        Outputs beyond the plane included, since the address of a partial sum is the sum of an input's and a tap's.
+        """
+        return -(-positions // self.stride) + -(-self.span // self.stride) - 1
 
 
 def axis_of(layer: Layer, flow: Dataflow, axis: Axis, columns: int) -> TilingAxis:
@@ -117,69 +140,64 @@ def input_tiles(axis: TilingAxis, passes: int) -> tuple[AxisTiles, ...]:
 
 
 def _input_pass(axis: TilingAxis, part: Interval) -> AxisTiles:
-    make = _column_of_outputs if axis.halo == "input" else _column_of_inputs
-    columns = [make(axis, tile) for tile in _cut(axis, part)]
-    held = tuple(_length(column.inputs) for column in columns)
+    make = _columns_of_outputs if axis.halo == "input" else _columns_of_inputs
+    columns = make(axis, _Positions(*np.array(_cut(axis, part)).T))
+    first, end = columns.inputs
+    outputs = columns.written.number
     parities = []
     for residue in range(axis.stride):
         taps = [tap * axis.dilation for tap in range(axis.taps) if tap * axis.dilation % axis.stride == residue]
         if not taps:
             continue
         shifts = [(tap - residue) // axis.stride for tap in taps]
-        sizes, origins, pairs = [], [], []
-        for column in columns:
-            first, end = column.inputs
-            positions = range(first + (residue - axis.padding - first) % axis.stride, end, axis.stride)
-            origin = (positions.start + axis.padding - residue) // axis.stride - column.written[0]
-            size, outputs = len(positions), _length(column.written)
-            sizes.append(size)
-            origins.append(origin if positions else 0)
-            # The outputs that a shift makes of the positions are a range of as many, part of it inside.
-            firsts = [origin - shift for shift in shifts]
-            pairs.append(sum(max(0, min(first + size, outputs) - max(first, 0)) for first in firsts))
-        parities.append(Parity(tuple(shifts), tuple(sizes), tuple(origins), tuple(pairs)))
-    written = tuple(_length(column.written) for column in columns)
-    extent = max(written)
-    if axis.halo == "output":
-        # Wt + R - 1 with the most positions and the most taps that a parity has: outputs beyond the plane included,
-        # since the address of a partial sum is the sum of an input's and a tap's.
-        extent = -(-max(held) // axis.stride) + -(-axis.span // axis.stride) - 1
-    return AxisTiles(tuple(parities), held, written, tuple(_length(column.owned) for column in columns), extent)
+        start = first + (residue - axis.padding - first) % axis.stride
+        sizes = np.maximum(-((start - end) // axis.stride), 0)
+        origins = (start + axis.padding - residue) // axis.stride - columns.written.first
+        # The outputs that a shift makes of the positions are a range of as many, part of it inside.
+        reached = origins[:, None] - shifts
+        inside = np.minimum(reached + sizes[:, None], outputs[:, None]) - np.maximum(reached, 0)
+        pairs = np.maximum(inside, 0).sum(axis=1)
+        parities.append(Parity(tuple(shifts), *map(_whole, (sizes, np.where(sizes > 0, origins, 0), pairs))))
+    held = columns.inputs.number
+    extent = axis.output_extent(int(held.max())) if axis.halo == "output" else int(outputs.max())
+    return AxisTiles(tuple(parities), _whole(held), _whole(outputs), _whole(columns.owned.number), extent)
 
 
-def _column_of_inputs(axis: TilingAxis, tile: Interval) -> _Column:
-    """A column that holds ``tile`` and updates every output its inputs reach."""
-    first, end = _common(tile, (0, axis.plane))
-    if first == end:
-        return _Column((0, 0), (0, 0), (0, 0))
-    reached = (-(-(first + axis.padding - axis.span + 1) // axis.stride), (end - 1 + axis.padding) // axis.stride + 1)
+def _whole(numbers: Integers) -> tuple[int, ...]:
+    return tuple(numbers.tolist())
+
+
+def _columns_of_inputs(axis: TilingAxis, tiles: _Positions) -> _Columns:
+    """Columns that hold ``tiles`` and update every output their inputs reach."""
+    first, end = inputs = _common(tiles, (0, axis.plane))
+    reached = _Positions(
+        -((axis.span - 1 - first - axis.padding) // axis.stride), (end - 1 + axis.padding) // axis.stride + 1
+    )
     written = _common(reached, (0, axis.outputs))
     # An output ends up where the input under the middle of the filter is.
-    owned = [_output_of_middle(axis, position) for position in (first, end)]
-    return _Column((first, end), written, _common(written, (owned[0], owned[1])))
+    owned = _Positions(_outputs_of_middle(axis, first), _outputs_of_middle(axis, end))
+    columns = inputs, written, _common(owned, written)
+    return _Columns(*(_Positions(*(np.where(first < end, ends, 0) for ends in each)) for each in columns))
 
 
-def _output_of_middle(axis: TilingAxis, position: int) -> int:
-    """The first output whose filter has its middle, moved into the plane, at ``position`` or after it."""
-    if position <= 0:
-        return 0
-    if position >= axis.plane:
-        return axis.outputs
-    return min(max(-(-(position + axis.padding - (axis.span - 1) // 2) // axis.stride), 0), axis.outputs)
+def _outputs_of_middle(axis: TilingAxis, positions: Integers) -> Integers:
+    """The first output whose filter has its middle, moved into the plane, at each of the positions or after it."""
+    middle = -(((axis.span - 1) // 2 - positions - axis.padding) // axis.stride)
+    inside = np.clip(middle, 0, axis.outputs)
+    return np.where(positions <= 0, 0, np.where(positions >= axis.plane, axis.outputs, inside))
 
 
-def _column_of_outputs(axis: TilingAxis, tile: Interval) -> _Column:
-    """A column that updates the outputs of ``tile`` alone, and holds the inputs from the first it needs to the last."""
-    first, end = tile
-    if first == end:
-        return _Column((0, 0), tile, tile)
-    needed = (first * axis.stride - axis.padding, (end - 1) * axis.stride - axis.padding + axis.span)
-    return _Column(_common(needed, (0, axis.plane)), tile, tile)
+def _columns_of_outputs(axis: TilingAxis, tiles: _Positions) -> _Columns:
+    """Columns that update the outputs of ``tiles`` alone, and hold the inputs from the first they need to the last."""
+    first, end = tiles
+    needed = _Positions(first * axis.stride - axis.padding, (end - 1) * axis.stride - axis.padding + axis.span)
+    inputs = _common(needed, (0, axis.plane))
+    return _Columns(_Positions(*(np.where(first < end, ends, 0) for ends in inputs)), tiles, tiles)
 
 
-def _common(left: Interval, right: Interval) -> Interval:
-    first, end = max(left[0], right[0]), min(left[1], right[1])
-    return (first, end) if first < end else (0, 0)
+def _common(left: _Positions, right: _Positions | Interval) -> _Positions:
+    first, end = np.maximum(left[0], right[0]), np.minimum(left[1], right[1])
+    return _Positions(np.where(first < end, first, 0), np.where(first < end, end, 0))
 
 
 def _length(interval: Interval) -> int:
@@ -236,6 +254,11 @@ class PlanarTiling:
     def passes(self) -> int:
         return len(self.x) * len(self.y)
 
+    @property
+    def entries(self) -> int:
+        """Partial sums of one output channel in the largest tile."""
+        return _entries(self.x, self.y)
+
 
 def tile_plane(layer: Layer, flow: Dataflow, columns: int, rows: int, accumulator_words: int) -> PlanarTiling:
     """Tile a layer over ``columns x rows`` PEs whose accumulators hold ``accumulator_words`` each.
@@ -254,7 +277,7 @@ def tile_plane(layer: Layer, flow: Dataflow, columns: int, rows: int, accumulato
         if entries <= accumulator_words:
             break
         if passes == (1, 1):  # before all cuts are tried: does the finest one help?
-            least = _entries(tiles(axes[0], limits[0]), tiles(axes[1], limits[1]))
+            least = math.prod(_least_extent(axis, output_centric) for axis in axes)
             if least > accumulator_words:
                 raise SpecError(
                     f"the accumulator of {accumulator_words} words cannot hold the partial sums of one output channel "
@@ -270,6 +293,11 @@ def _cuts(axis: TilingAxis, output_centric: bool) -> int:
     if output_centric or axis.halo == "input":
         return axis.outputs
     return axis.plane + (2 * axis.padding if axis.tiling == "padded_ceil" else 0)
+
+
+def _least_extent(axis: TilingAxis, output_centric: bool) -> int:
+    """Accumulator extent of a single position."""
+    return 1 if output_centric or axis.halo == "input" else axis.output_extent(1)
 
 
 def _entries(x: tuple[AxisTiles, ...], y: tuple[AxisTiles, ...]) -> int:

@@ -1,0 +1,105 @@
+"""The best mappings of a space by lower bounds: the most promising ones first, until none can be better.
+
+A mapping is looked at in three steps, each dearer than the one before and its result no lower: the bound of
+:mod:`timeloop_py.mapper.planar_bounds`; the model without bank conflicts, which only add cycles; the model. Whatever
+has the lowest value so far takes its next step. Once all that is left is above a true value, nothing left can be better
+or tie with it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from timeloop_py.mapper.planar_bounds import Floats, bounds, has_bounds
+from timeloop_py.mapper.planar_mappings import MappingSpace
+from timeloop_py.model.evaluate import Point, Unit, cycles_of_units, evaluate_units
+from timeloop_py.specs.architecture import Architecture
+from timeloop_py.specs.network import Network
+
+#: An objective: from energies (pJ) and cycles to costs, arrays (mappings, points), growing with both.
+Value = Callable[[Floats, Floats], Floats]
+Places = NDArray[np.intp]
+
+#: Mappings that take the second step together at first; twice as many each time after that.
+AT_ONCE = 16
+
+
+class Candidates:
+    """The mappings of a space at density points, with bounds that are improved where it matters.
+
+    ``energy_pj`` are the energies; ``cycles`` at most the true ones, which they are where ``known``. Arrays (mappings,
+    points), ``known`` (mappings,).
+    """
+
+    def __init__(self, space: MappingSpace, network: Network, points: Sequence[Point]) -> None:
+        self.space, self.network, self.points = space, network, tuple(points)
+        architecture = space.designs.architecture
+        _, flow = architecture.require_accelerator()
+        self.has_conflicts = flow.template.core == "cartesian_product" and flow.bank_contention != "none"
+        self.known = np.zeros(len(space), dtype=bool)
+        if has_bounds(architecture, space.layer, points):
+            found = bounds(space, network, points)
+            self.energy_pj, self.cycles = found.energy_pj, found.cycles
+            self._refined = self.known.copy()
+        else:
+            each = evaluate_units(self._units(np.arange(len(space)), conflicts=False), self.points)
+            self.energy_pj, self.cycles = each.layer_energy_pj, each.layer_cycles
+            self._refined = ~self.known
+            self.known[:] = not self.has_conflicts
+
+    def refine(self, places: Places) -> None:
+        """Replace bounds by what the model without bank conflicts, which take longest, gives."""
+        left = places[~self._refined[places]]
+        if left.size:
+            self.cycles[left] = cycles_of_units(self._units(left, conflicts=False), self.points)
+            self._refined[left] = True
+            self.known[left] = not self.has_conflicts
+
+    def evaluate(self, places: Places) -> None:
+        """Replace bounds by the true cycles."""
+        left = places[~self.known[places]]
+        if left.size:
+            self.cycles[left] = cycles_of_units(self._units(left, conflicts=True), self.points)
+            self.known[left] = True
+
+    def step(self, places: Places, others: Places) -> None:
+        """The next step of some mappings: the second, on which the ``others`` go along, or the third."""
+        if self._refined[places].all():
+            self.evaluate(places)
+        else:
+            self.refine(np.union1d(places, others[~self._refined[others]]))
+
+    def may_be_best(self, value: Value, tie: float) -> Places:
+        """All mappings whose ``value`` may be the least at some point or tie with it, rising; they are then known."""
+        at_once = AT_ONCE
+        while True:
+            low = value(self.energy_pj, self.cycles)
+            reached = np.where(self.known[:, None], low, np.inf).min(axis=0) * (1 + tie)
+            waiting = np.where(self.known[:, None] | (low > reached), np.inf, low)
+            least = waiting.min(axis=0)
+            asked = np.isfinite(least)
+            if not asked.any():
+                return np.flatnonzero(self.known)
+            near = (waiting[:, asked] / least[asked]).min(axis=1)
+            lowest = np.flatnonzero(near <= 1 + tie)
+            others = np.flatnonzero(np.isfinite(near) & ~self._refined)
+            if others.size > at_once:
+                others = others[np.argpartition(near[others], at_once)[:at_once]]
+            self.step(lowest, others)
+            at_once *= 2
+
+    def _units(self, places: Places, conflicts: bool) -> list[Unit]:
+        designs = [self.space.design(int(place)) for place in places]
+        if not conflicts:
+            designs = [without_conflicts(design) for design in designs]
+        return [Unit(design, self.network, self.space.layer) for design in designs]
+
+
+def without_conflicts(architecture: Architecture) -> Architecture:
+    """The same accelerator, whose banks take any number of products."""
+    _, flow = architecture.require_accelerator()
+    return replace(architecture, dataflow=replace(flow, bank_contention="none"))
