@@ -15,15 +15,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 
 from timeloop_py.mapper.planar_mappings import MappingSpace
+from timeloop_py.mapper.planar_tilings import Designs
 from timeloop_py.model.batch import Densities, Rows
 from timeloop_py.model.capacity import ActivationTraffic, held_bits, in_rams, traffic_of_fits
 from timeloop_py.model.evaluate import Point, Unit, densities_of
-from timeloop_py.model.planar import planar_energies
+from timeloop_py.model.planar import Prices, planar_energies
+from timeloop_py.model.planar_zeros import BlockZeros
+from timeloop_py.sparsity.fragmentation import Moments, activation_vectors, weight_vectors
 from timeloop_py.specs.architecture import Architecture
 from timeloop_py.specs.layer import Layer
 from timeloop_py.specs.network import Network
@@ -64,7 +68,8 @@ def bounds(space: MappingSpace, network: Network, points: Sequence[Point]) -> Bo
     weight, activation = known.weight[0], known.activation[0]
     if not flow.template.compressed:  # a machine that stores zeros sees densities of 1
         weight, activation = np.ones_like(weight), np.ones_like(activation)
-    busiest, all_pes = _activation_vectors(space, activation)
+    of_tiles = _vectors_of_tiles(space, activation)
+    busiest, all_pes = _activation_vectors(space, of_tiles.mean)
     vectors = _weight_vectors(space, weight)
     channels = layer.groups * layer.channels_per_group
     steps = channels * np.einsum("mbp,mbp->mp", vectors, busiest[space.family])
@@ -72,7 +77,7 @@ def bounds(space: MappingSpace, network: Network, points: Sequence[Point]) -> Bo
     groups = -(-layer.output_channels_per_group // space.held)
     blocks = channels * len(tilings.taps) * groups * tilings.passes[space.family]
 
-    energies = _energies(space, network, known)
+    energies = _energies(space, network, known, of_tiles)
     per_step = energies["weight_buffer", "read"]
     per_group = energies["input_activation_ram", "read"] + energies["operand_register", "write"]
     most, last, family = of_all[space.last], groups[space.last], space.family
@@ -82,18 +87,23 @@ def bounds(space: MappingSpace, network: Network, points: Sequence[Point]) -> Bo
     return Bounds((steps + flow.block_overhead_cycles * blocks[:, None]) * (1 - SLACK), energy)
 
 
-def _activation_vectors(space: MappingSpace, density: Floats) -> tuple[Floats, Floats]:
+def _vectors_of_tiles(space: MappingSpace, density: Floats) -> Moments:
+    """Activation vectors of every tile, (kinds of passes, kinds of blocks, PE classes, points)."""
+    sizes, lanes, place = space.tilings.vectors
+    found = activation_vectors(sizes[:, None], Bernoulli(density), lanes[:, None])
+    return Moments(np.asarray(found.mean)[place], np.asarray(found.variance)[place])
+
+
+def _activation_vectors(space: MappingSpace, mean: Floats) -> tuple[Floats, Floats]:
     """Mean activation vectors per channel of all temporal passes, arrays (families, kinds of blocks, points).
 
-    Of one PE per pass, that with the most products, and of all PEs.
+    Of one PE per pass, that with the most products, and of all PEs; ``mean`` are those of every tile.
     """
     tilings = space.tilings
-    sizes, lanes, place = tilings.vectors
-    mean = np.asarray(Bernoulli(density).vector_moments(sizes[:, None], lanes[:, None])[0])
-    of_busiest = mean[place[np.arange(len(place)), :, tilings.busiest]] * tilings.counts[:, None, None]
+    of_busiest = mean[np.arange(len(mean)), :, tilings.busiest] * tilings.counts[:, None, None]
     # How often each class of PEs works in all passes of a kind.
     often = tilings.class_counts * tilings.counts[:, None]
-    of_all = np.einsum("rc,rbcp->rbp", often, mean[place])
+    of_all = np.einsum("rc,rbcp->rbp", often, mean)
     return np.add.reduceat(of_busiest, tilings.first), np.add.reduceat(of_all, tilings.first)
 
 
@@ -111,12 +121,14 @@ def _weight_vectors(space: MappingSpace, density: Floats) -> Floats:
     distinct = np.flatnonzero(used)
     place = np.cumsum(used)[key] - 1
     sizes = (distinct % scale)[:, None, None] * space.tilings.taps[:, None]
-    mean = np.asarray(Bernoulli(density).vector_moments(sizes, (distinct // scale)[:, None, None])[0])
+    mean = np.asarray(weight_vectors(sizes, Bernoulli(density), (distinct // scale)[:, None, None]).mean)
     vectors: Floats = full[:, None, None] * mean[place[0]] + mean[place[1]]  # none of no channels
     return vectors
 
 
-def _energies(space: MappingSpace, network: Network, known: Densities) -> dict[tuple[str, str], Floats]:
+def _energies(
+    space: MappingSpace, network: Network, known: Densities, of_tiles: Moments
+) -> dict[tuple[str, str], Floats]:
     """Energy of the last mapping of every family, in all and by component and action, arrays (families, points)."""
     layer, families = space.layer, space.tilings.families
     designs = [design for _, design in space.designs.hardware]
@@ -124,9 +136,13 @@ def _energies(space: MappingSpace, network: Network, known: Densities) -> dict[t
     layers = [layer] * len(families)
     arrays = space.tilings.with_groups(space.held[space.last], layer.output_channels_per_group)
     rows = Rows(architectures, layers, arrays)
+    kind = space.tilings.kind_of_group(space.held[space.last], layer.output_channels_per_group)
+    shape = len(rows.group_of_block), *of_tiles.mean.shape[2:]
+    of_blocks = Moments(of_tiles.mean[kind].reshape(shape), of_tiles.variance[kind].reshape(shape))
+    densities = known.rows([0] * len(families))
+    zeros = BlockZeros(rows, densities, of_blocks)
     traffic = _activation_traffic(space, network, known, rows)
-    table = designs[0].energy_table or ""
-    energies = planar_energies(rows, known.rows([0] * len(families)), traffic, {table: load_energy_table(table)})
+    energies = planar_energies(zeros, densities, traffic, _prices(space.designs))
     nothing = np.zeros((len(families), known.weight.shape[1]))
     found = {
         ("all", ""): nothing.copy(),
@@ -139,6 +155,13 @@ def _energies(space: MappingSpace, network: Network, known: Densities) -> dict[t
         if (event.component, event.action) in found:
             found[event.component, event.action] += event.energy_pj
     return found
+
+
+@lru_cache(maxsize=4)
+def _prices(designs: Designs) -> Prices:
+    """The prices of all hardware, which layers share."""
+    table = designs.architecture.energy_table or ""
+    return Prices({table: load_energy_table(table)})
 
 
 def _activation_traffic(space: MappingSpace, network: Network, known: Densities, rows: Rows) -> ActivationTraffic:

@@ -59,7 +59,9 @@ def search_planar(
 def _best(candidates: Candidates, objective: Objective) -> int:
     """The mapping with the least objective, its measures one after the other."""
     left = candidates.may_be_best(objective.measures[0].value, TIE)
-    for measure in objective.measures:
+    for rank, measure in enumerate(objective.measures):
+        if rank:
+            candidates.evaluate(left)
         cost = measure.value(candidates.energy_pj[left, 0], candidates.cycles[left, 0])
         left = left[cost <= cost.min() * (1 + TIE)]
     return int(left[0])

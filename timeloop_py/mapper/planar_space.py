@@ -73,11 +73,11 @@ def best_planar_mappings(
             covered += len(space)
             candidates = Candidates(space, network, points)
             left = candidates.may_be_best(partial(_value, objective), TIE)
-            energy, cycles = candidates.energy_pj[left], candidates.cycles[left]
-            best = _best_of(_value(objective, energy, cycles))
-            mappings = tuple(space.mapping(int(place)) for place in left[best])
+            best = left[_best_of(_value(objective, candidates.energy_pj[left], candidates.cycles[left]))]
+            candidates.evaluate(np.unique(best))
+            mappings = tuple(space.mapping(int(place)) for place in best)
             each = np.arange(len(points))
-            solved[key] = mappings, cycles[best, each], energy[best, each]
+            solved[key] = mappings, candidates.cycles[best, each], candidates.energy_pj[best, each]
         answers.append(solved[key])
         if progress:
             progress(done + 1, len(network.layers))

@@ -107,13 +107,20 @@ class Tilings:
         distinct, place = np.unique(lanes * scale + self.class_sizes, return_inverse=True)
         return distinct % scale, distinct // scale, place.reshape(self.class_sizes.shape)
 
+    @cached_property
+    def _family_of_kind(self) -> Integers:
+        return np.repeat(np.arange(len(self.kinds)), self.kinds)
+
+    def kind_of_group(self, held: Integers, channels: int) -> Integers:
+        """The kind of pass of every row of :meth:`with_groups`: each twice where a smaller group is left over."""
+        sizes = 1 + (channels % held > 0)[self._family_of_kind]
+        return np.repeat(np.arange(len(sizes)), sizes)
+
     def with_groups(self, held: Integers, channels: int) -> RowArrays:
         """The rows of a layer with so many output ``channels``, one mapping of every family: that of ``Kc = held``."""
         full, rest = np.divmod(channels, held)
-        unit_of_pass = np.repeat(np.arange(len(held)), self.kinds)
-        sizes = 1 + (rest > 0)[unit_of_pass]
-        row = np.repeat(np.arange(len(unit_of_pass)), sizes)
-        unit = unit_of_pass[row]
+        row = self.kind_of_group(held, channels)
+        unit = self._family_of_kind[row]
         starts = np.append(True, row[1:] != row[:-1])
         blocks = len(self.taps)
         return RowArrays(

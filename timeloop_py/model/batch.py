@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +22,7 @@ from timeloop_py.tensors.density import DensityModel
 
 Array = NDArray[np.float64]
 Integers = NDArray[np.int64]
+T = TypeVar("T")
 
 
 #: Density models by (unit, point).
@@ -119,9 +120,9 @@ class Rows:
         self.block_pairs = arrays.block_pairs
         self.class_sizes = arrays.class_sizes
         self.first_block: Integers = np.searchsorted(self.group_of_block, np.arange(len(self.unit_of_group)))
-        self._designs = {id(one): one for one in self.architectures}
-        place = {key: index for index, key in enumerate(self._designs)}
-        self._design_of_unit = np.array([place[id(one)] for one in self.architectures])
+        # Many units have the same architecture or layer: what these alone decide is worked out once for each.
+        self._designs, self._design_of_unit = _distinct(self.architectures)
+        self._shapes, self._shape_of_unit = _distinct(self.layers)
 
     @property
     def flow(self) -> Dataflow:
@@ -130,7 +131,7 @@ class Rows:
 
     def per_architecture(self, number: Callable[[Architecture], float]) -> NDArray[Any]:
         """A number per unit that its architecture alone decides."""
-        numbers: NDArray[Any] = np.array([number(one) for one in self._designs.values()])[self._design_of_unit]
+        numbers: NDArray[Any] = np.array([number(one) for one in self._designs])[self._design_of_unit]
         return numbers
 
     def parameter(self, name: str) -> Integers:
@@ -139,7 +140,7 @@ class Rows:
 
     def layer_value(self, name: str) -> Integers:
         """One number per unit, a field or property of its layer."""
-        return np.array([getattr(layer, name) for layer in self.layers])
+        return np.array([getattr(layer, name) for layer in self._shapes])[self._shape_of_unit]
 
     @cached_property
     def unit_of_block(self) -> Integers:
@@ -248,6 +249,13 @@ class Batch(Rows):
                     first_share.append(1 / count if is_full else 0.0)
         share = np.array(first_share)
         return (np.array(likely), 1 - share), (np.array(first_channels), share)
+
+
+def _distinct(objects: Sequence[T]) -> tuple[list[T], Integers]:
+    """Each of the objects once, and which of them every one is."""
+    known = {id(one): one for one in objects}
+    place = {key: index for index, key in enumerate(known)}
+    return list(known.values()), np.array([place[id(one)] for one in objects])
 
 
 def _padded(values: Sequence[int], width: int) -> list[int]:

@@ -13,7 +13,7 @@ from timeloop_py.model.capacity import ActivationTraffic
 from timeloop_py.model.planar_accesses import Event, PlanarAccesses, Products
 from timeloop_py.model.planar_cycles import ComputeTime, compute_time, drain_cycles
 from timeloop_py.model.planar_zeros import BlockZeros
-from timeloop_py.specs.architecture import Architecture
+from timeloop_py.specs.architecture import Architecture, Component
 from timeloop_py.specs.layer import Layer
 from timeloop_py.specs.tables import EnergyTable
 
@@ -80,6 +80,24 @@ class PlanarResult:
         return sum((part.energy_pj for part in self.energies), 0 * self.cycles)
 
 
+class Prices:
+    """Energies of the events of architectures, each worked out once; ``tables`` by the name that architectures give."""
+
+    def __init__(self, tables: Mapping[str, EnergyTable]) -> None:
+        self._tables = tables
+        # With the component, so that no other one gets its place in memory.
+        self._known: dict[tuple[int, str, str], tuple[Component, float]] = {}
+
+    def of(self, architecture: Architecture, component: str, action: str) -> float:
+        """Energy of one event, pJ. SpecError: the table has none."""
+        part, table = architecture.components[component], architecture.energy_table or ""
+        key = id(part), table, action  # architectures of one file share their components
+        if key not in self._known:
+            energy = self._tables[table].energy_pj(part.component_class, action, part.attributes)
+            self._known[key] = part, energy
+        return self._known[key][1]
+
+
 def evaluate_planar(
     architectures: Sequence[Architecture],
     layers: Sequence[Layer],
@@ -125,7 +143,7 @@ def evaluate_planar(
         binding=binding,
         fits_on_chip=activations.fits,
         slots=_slots(batch, time, group_cycles, products),
-        energies=_energies(batch, events, tables),
+        energies=_energies(batch, events, Prices(tables)),
         multipliers=multipliers,
     )
 
@@ -144,10 +162,11 @@ def has_rates(architecture: Architecture) -> bool:
 
 
 def planar_energies(
-    rows: Rows, densities: Densities, activations: ActivationTraffic, tables: Mapping[str, EnergyTable]
+    zeros: BlockZeros, densities: Densities, activations: ActivationTraffic, prices: Prices
 ) -> tuple[ComponentEnergy, ...]:
-    """The energies of :func:`evaluate_planar` alone, of rows of units."""
-    return _energies(rows, list(PlanarAccesses(rows, densities, activations).events()), tables)
+    """The energies of :func:`evaluate_planar` alone, of the rows of units whose ``zeros`` are given."""
+    events = PlanarAccesses(zeros.batch, densities, activations, zeros).events()
+    return _energies(zeros.batch, list(events), prices)
 
 
 def _group_cycles(batch: Batch, resources: Mapping[str, Array], time: ComputeTime, points: int) -> tuple[Array, Array]:
@@ -207,20 +226,10 @@ def _slots(batch: Batch, time: ComputeTime, group_cycles: Array, products: Produ
     }
 
 
-def _energies(rows: Rows, events: Sequence[Event], tables: Mapping[str, EnergyTable]) -> tuple[ComponentEnergy, ...]:
-    known: dict[tuple[int, str | None, str], float] = {}  # architectures of one file share their components
-
-    def price(architecture: Architecture, event: Event) -> float:
-        component = architecture.components[event.component]
-        key = (id(component), architecture.energy_table, event.action)
-        if key not in known:
-            table = tables[architecture.energy_table or ""]
-            known[key] = table.energy_pj(component.component_class, event.action, component.attributes)
-        return known[key]
-
+def _energies(rows: Rows, events: Sequence[Event], prices: Prices) -> tuple[ComponentEnergy, ...]:
     found = []
     for event in events:
         count = rows.sum_blocks_of_units(event.counts)
-        energy = count * rows.per_architecture(partial(price, event=event))[:, None]
-        found.append(ComponentEnergy(event.component, event.tensor, event.action, count, energy))
+        price = rows.per_architecture(partial(prices.of, component=event.component, action=event.action))
+        found.append(ComponentEnergy(event.component, event.tensor, event.action, count, count * price[:, None]))
     return tuple(found)

@@ -10,7 +10,7 @@ import numpy as np
 
 from timeloop_py.model.batch import Array, Batch
 from timeloop_py.model.planar_zeros import BlockZeros
-from timeloop_py.nest.tiling import AxisTiles, classes
+from timeloop_py.nest.tiling import AxisTiles
 from timeloop_py.sparsity.bank_addresses import Line, Scatter
 from timeloop_py.sparsity.bank_contention import WALK_STEPS, RowOfSteps, step_cycles
 from timeloop_py.tensors.density import Bernoulli
@@ -87,7 +87,7 @@ def tile_kinds(x: AxisTiles, y: AxisTiles) -> Kinds:
 
 
 def _sizes(axis: AxisTiles) -> list[tuple[int, ...]]:
-    return [sizes for sizes, _ in classes(tuple(parity.sizes for parity in axis.parities))]
+    return [sizes for sizes, _ in axis.classes]
 
 
 def _lines(axis: AxisTiles) -> Counter[Line]:

@@ -32,11 +32,13 @@ class Structured(NamedTuple):
 class BlockZeros:
     """Vectors and entries of every block; arrays (blocks, points), those of activations with PE classes in between.
 
-    A machine that stores zeros sees densities of 1.
+    A machine that stores zeros sees densities of 1. ``activations`` are the vectors of activations, where they are
+    known already.
     """
 
-    def __init__(self, batch: Rows, densities: Densities) -> None:
+    def __init__(self, batch: Rows, densities: Densities, activations: Moments | None = None) -> None:
         self.batch = batch
+        self._known_activations = activations
         if not batch.flow.template.compressed:
             ones = np.ones_like(densities.weight)
             densities = Densities(ones, ones, ones)
@@ -111,6 +113,8 @@ class BlockZeros:
     @cached_property
     def activations(self) -> Moments:
         """Vectors of I activations per (channel, tile) block, with the variance between tiles."""
+        if self._known_activations is not None:
+            return self._known_activations
         unit = self.batch.unit_of_block
         found = activation_vectors(
             self.batch.class_sizes[:, :, None],

@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from timeloop_py.nest.tiling import AxisTiles, PlanarTiling, classes, tile_plane
+from timeloop_py.nest.tiling import AxisTiles, PlanarTiling, tile_plane
 from timeloop_py.numbers.operations import Number
 from timeloop_py.specs.architecture import Architecture
 from timeloop_py.specs.dataflow import SPLIT_BY_OCCUPANCY, Template, TemplateLoop
@@ -99,22 +99,26 @@ def lower_layer(architecture: Architecture, layer: Layer) -> LoweredLayer:
 
 def lowered_passes(tiling: PlanarTiling, images: int) -> tuple[Pass, ...]:
     """The distinct temporal passes of a tiled plane, over all ``images``."""
-    distinct = Counter((x, y) for x in tiling.x for y in tiling.y)
-    return tuple(_pass(x, y, count * images) for (x, y), count in distinct.items())
+    columns, rows = _distinct(tiling.x), _distinct(tiling.y)
+    return tuple(_pass(x, y, count * copies * images) for x, count in columns for y, copies in rows)
+
+
+def _distinct(passes: tuple[AxisTiles, ...]) -> list[tuple[AxisTiles, int]]:
+    if len(passes) == 1:  # there are thousands of columns to compare
+        return [(passes[0], 1)]
+    return list(Counter(passes).items())
 
 
 def _pass(x: AxisTiles, y: AxisTiles, count: int) -> Pass:
-    columns = classes(tuple(parity.sizes for parity in x.parities))
-    rows = classes(tuple(parity.sizes for parity in y.parities))
-    grid = [(column, row) for column in columns for row in rows]
+    grid = [(column, row) for column in x.classes for row in y.classes]
     blocks = tuple(
         Block(
             filter=(x_parity.taps, y_parity.taps),
             tiles=tuple((column[0][i], row[0][j]) for column, row in grid),
-            pairs=sum(x_parity.pairs) * sum(y_parity.pairs),
+            pairs=x_pairs * y_pairs,
         )
-        for i, x_parity in enumerate(x.parities)
-        for j, y_parity in enumerate(y.parities)
+        for i, (x_parity, x_pairs) in enumerate(zip(x.parities, x.pairs, strict=True))
+        for j, (y_parity, y_pairs) in enumerate(zip(y.parities, y.pairs, strict=True))
     )
     return Pass(
         x=x,
@@ -122,9 +126,9 @@ def _pass(x: AxisTiles, y: AxisTiles, count: int) -> Pass:
         count=count,
         pe_counts=tuple(column[1] * row[1] for column, row in grid),
         blocks=blocks,
-        written=sum(x.written) * sum(y.written),
-        owned=sum(x.owned) * sum(y.owned),
-        output_tile=max(x.written) * max(y.written),
+        written=x.all_written * y.all_written,
+        owned=x.all_owned * y.all_owned,
+        output_tile=x.most_written * y.most_written,
         largest_tile=max(sum(column[0]) * sum(row[0]) for column, row in grid),
     )
 

@@ -12,7 +12,7 @@ import math
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from itertools import pairwise
 from typing import Literal, NamedTuple
 
@@ -64,6 +64,33 @@ class AxisTiles:
     written: tuple[int, ...]
     owned: tuple[int, ...]
     output_extent: int
+
+    # Grids share their columns and rows: what these add up to is worked out once.
+
+    @cached_property
+    def classes(self) -> list[tuple[tuple[int, ...], int]]:
+        """The distinct sizes that columns have, per parity, with how many columns have them."""
+        return sorted(Counter(zip(*(parity.sizes for parity in self.parities), strict=True)).items())
+
+    @cached_property
+    def pairs(self) -> tuple[int, ...]:
+        """Pairs of all columns, per parity."""
+        return tuple(sum(parity.pairs) for parity in self.parities)
+
+    @cached_property
+    def all_written(self) -> int:
+        """Outputs that all columns update."""
+        return sum(self.written)
+
+    @cached_property
+    def all_owned(self) -> int:
+        """Outputs that all columns keep."""
+        return sum(self.owned)
+
+    @cached_property
+    def most_written(self) -> int:
+        """Outputs that the column with the most updates."""
+        return max(self.written)
 
 
 class _Positions(NamedTuple):
@@ -310,8 +337,3 @@ def _pass_counts(width: int, height: int) -> Iterator[tuple[int, int]]:
     for total in range(1, width * height + 1):
         cuts = [(x, total // x) for x in range(1, total + 1) if total % x == 0 and x <= width and total // x <= height]
         yield from sorted(cuts, key=lambda cut: abs(width / cut[0] - height / cut[1]))
-
-
-def classes(columns: tuple[tuple[int, ...], ...]) -> list[tuple[tuple[int, ...], int]]:
-    """Distinct columns of several parallel per-column tuples, with how often each occurs."""
-    return sorted(Counter(zip(*columns, strict=True)).items())

@@ -199,8 +199,16 @@ def _over_lanes(n: ArrayLike, density: ArrayLike, lanes: ArrayLike) -> tuple[Arr
 def _ceiling_moments(n: Array, p: Array, lanes: int) -> tuple[Array, Array]:
     """Mean and variance of ``ceil(B / lanes)``."""
     count, chance = n.ravel(), p.ravel()
-    if chance.size and np.all(chance == chance[0]):
-        chance = chance[:1]  # one density: its roots are taken once
+    if chance.size > 1 and np.all(chance == chance[0]):  # one density: every count is worked out once
+        distinct, place = np.unique(count, return_inverse=True)
+        moments = _moments_of_counts(distinct, chance[:1], lanes)
+        return moments[0][place].reshape(n.shape), moments[1][place].reshape(n.shape)
+    mean, variance = _moments_of_counts(count, chance, lanes)
+    return mean.reshape(n.shape), variance.reshape(n.shape)
+
+
+def _moments_of_counts(count: Array, chance: Array, lanes: int) -> tuple[Array, Array]:
+    """The same of arrays (points,); ``chance`` (points,) or (1,)."""
     # At most one vector: none where all positions are zeros.
     with np.errstate(divide="ignore", invalid="ignore"):
         one = np.where(count == 0, 0.0, -np.expm1(count * np.log1p(-chance)))
@@ -211,7 +219,7 @@ def _ceiling_moments(n: Array, p: Array, lanes: int) -> tuple[Array, Array]:
     elif more.any():
         some = chance if chance.size == 1 else chance[more]
         mean[more], variance[more] = _moments_by_roots(count[more], some, lanes)
-    return mean.reshape(n.shape), variance.reshape(n.shape)
+    return mean, variance
 
 
 def _moments_by_roots(n: Array, p: Array, lanes: int) -> tuple[Array, Array]:
@@ -230,7 +238,8 @@ def _moments_by_roots(n: Array, p: Array, lanes: int) -> tuple[Array, Array]:
         k = roots[start : start + at_a_time]
         multiplicity = np.where(2 * k == lanes, 1.0, 2.0)
         root = np.exp(2j * np.pi * k / lanes)
-        previous, power = (_characteristic_power(count, p, k, lanes) for count in (n - 1, n))
+        previous = _characteristic_power(n - 1, p, k, lanes)
+        power = previous * (q + p * root)
         inverse = 1 / (root - 1)
         mean_r += (power * (multiplicity * inverse)).real.sum(axis=0)
         square_r += (power * (multiplicity * (lanes * inverse - 2 * root * inverse**2))).real.sum(axis=0)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from functools import reduce
+from operator import mul
 from typing import Any
 
 import numpy as np
@@ -73,7 +74,8 @@ def floor_divide(dividend: Number, divisor: Number) -> Number:
 
 def product(values: Iterable[Number]) -> Number:
     """The product of the values; 1 for none."""
-    return reduce(lambda left, right: left * right, values, 1)
+    factors = iter(values)
+    return reduce(mul, factors, next(factors, 1))
 
 
 def largest(values: Iterable[Number]) -> Number:

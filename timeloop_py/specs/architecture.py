@@ -153,8 +153,9 @@ class Architecture:
         value = self.definition
         for name, number in parameters.items():
             value = override(value, ["parameters", name], number, f"parameters.{name}")
-        changed = parse_architecture(value, self.name, self.path, self.digest)
-        return replace(self, parameters=changed.parameters, components=changed.components, definition=value)
+        given = value.section().section("parameters")
+        components = with_parameters(value, given.entries).section().section("components")
+        return replace(self, parameters=_parameters(given), components=_components(components), definition=value)
 
     def require_array(self) -> ArrayDataflow:
         """The dataflow of a multiplier array; SpecError where the architecture has none."""

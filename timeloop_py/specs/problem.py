@@ -36,7 +36,7 @@ class Rank:
     entries: Any = None
     by_occupancy: bool = False
 
-    @property
+    @cached_property
     def dims(self) -> tuple[str, ...]:
         return tuple(term.dim for term in self.terms)
 
