@@ -11,10 +11,10 @@ import pytest
 
 from tests.mapper.plain import TooManyError, all_costs, optimum
 from tests.mapper.problems import random_mapspace, tensor
-from timeloop_py.mapper.frame import Frame
 from timeloop_py.mapper.mapspace import Mapspace
 from timeloop_py.mapper.objective import Goal, parse_objective
-from timeloop_py.mapper.solve import Solution, frames_of_space, solve
+from timeloop_py.mapper.shares import Shares, shares_of
+from timeloop_py.mapper.solve import Solution, solve
 from timeloop_py.nest.checks import mapping_violations
 from timeloop_py.specs.hierarchy import ComputeLevel, Hierarchy, StorageLevel
 from timeloop_py.specs.mapping import Store
@@ -37,11 +37,11 @@ def small_mapspaces(first_seed: int) -> Iterator[tuple[int, Mapspace, dict[str, 
         seed += 1
 
 
-def search(space: Mapspace, objective: str, frames: list[Frame]) -> Solution:
+def search(space: Mapspace, objective: str, shares: list[Shares]) -> Solution:
     """The search of every measure of an objective in turn; the solution of the last one."""
     limits: tuple[tuple[object, float], ...] = ()
     for part in parse_objective(objective).measures:
-        solution = solve(space, Goal(part, limits), frames=frames)  # type: ignore[arg-type]
+        solution = solve(space, Goal(part, limits), shares=shares)  # type: ignore[arg-type]
         if solution.best is None:
             return solution
         limits = (*limits, (part, solution.best.measure))
@@ -53,12 +53,12 @@ def test_search_finds_the_optimum_of_random_mapspaces(number: int) -> None:
     problems = small_mapspaces(10_000 * number)
     for index in range(PROBLEMS):
         seed, space, costs = next(problems)
-        frames = frames_of_space(space)
+        shares = shares_of(space)
         mappings = len(costs["energy_pj"])
         # Several objectives on every fifth enumeration.
         chosen = OBJECTIVES if index % 5 == 4 and mappings else [OBJECTIVES[(index + number) % len(OBJECTIVES)]]
         for objective in chosen:
-            solution = search(space, objective, frames)
+            solution = search(space, objective, shares)
             where = f"seed {seed}, {space.space}, {objective}"
             if not mappings:
                 assert solution.best is None, where
@@ -88,7 +88,7 @@ def test_an_array_may_be_wider_than_an_imperfect_dimension() -> None:
 def test_a_mapping_found_from_the_smallest_tiles_is_whole() -> None:
     # Capacities far below what the lower bound assumes: the first mapping is sought from the smallest tiles.
     space = random_mapspace(20077)
-    solution = search(space, "ed2p", frames_of_space(space))
+    solution = search(space, "ed2p", shares_of(space))
     assert solution.best is not None
     assert not mapping_violations(space.problem, space.hierarchy, solution.best.mapping)
     held = {node for node in solution.best.mapping.nodes if isinstance(node, Store)}

@@ -14,11 +14,11 @@ from tests.mapper.plain import spatial_choices as plain_spatial_choices
 from tests.mapper.problems import random_mapspace, tensor
 from tests.mapper.test_simple3 import space as simple3_space
 from timeloop_py.mapper import paths, solve
-from timeloop_py.mapper.frame import Frame, frames_of
+from timeloop_py.mapper.frame import Frame
 from timeloop_py.mapper.growth import Growth
 from timeloop_py.mapper.innermost import Tables
 from timeloop_py.mapper.labels import Labels, undominated
-from timeloop_py.mapper.mapspace import Mapspace
+from timeloop_py.mapper.mapspace import Mapspace, Retention
 from timeloop_py.mapper.nests import mapping_cost
 from timeloop_py.mapper.objective import Goal, parse_objective
 from timeloop_py.mapper.outer import OuterBound
@@ -45,6 +45,11 @@ OFF: dict[str, Callable[[pytest.MonkeyPatch], None]] = {
     "innermost stage at once": lambda patch: patch.setattr(solve, "applies", lambda _: False),
     "moves of nodes": lambda patch: patch.setattr(Tables, "_stays", lambda *_: True),
 }
+
+
+def frames_of(retention: Retention) -> list[Frame]:
+    spread = spread_choices(retention)
+    return [Frame(retention, spread)] if len(spread) else []
 
 
 def small(count: int, most: int, first: int = 0) -> Iterator[tuple[int, Mapspace, dict[str, np.ndarray]]]:

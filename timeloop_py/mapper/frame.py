@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -16,31 +15,18 @@ from timeloop_py.mapper.outer import OuterBound, Rows
 from timeloop_py.mapper.prices import find_prices
 from timeloop_py.mapper.rank_words import WordTables
 from timeloop_py.mapper.relevance import relevance
-from timeloop_py.mapper.spread import Spread, sizes_of, spread_choices
+from timeloop_py.mapper.spread import Spread, sizes_of
 from timeloop_py.mapper.words import WordCounter, Words
 
 if TYPE_CHECKING:
     from timeloop_py.mapper.innermost import Tables
 
 
-def frames_of(retention: Retention) -> Iterator[Frame]:
-    """The frames that together cover a retention: one, where factors are perfect.
-
-    With imperfect factors a batch must spread the same dimensions in every row: windows are counted by what is spread.
-    """
-    spread = spread_choices(retention)
-    if not len(spread):
-        return
-    if not retention.space.imperfect:
-        yield Frame(retention, spread)
-        return
-    _, group = np.unique((spread.factors > 1).reshape(len(spread), -1), axis=0, return_inverse=True)
-    for number in range(group.max() + 1):
-        yield Frame(retention, spread.rows(np.flatnonzero(group.ravel() == number)))
-
-
 class Frame:
     """A retention under given choices of spatial factors.
+
+    With imperfect factors all of them spread the same dimensions over the same arrays (windows are counted by what is
+    spread).
 
     Nodes are numbered as in ``Retention.nodes``; those of the outermost stage stand on top and are not placed. An
     *interface* is a node with one above it; interfaces are numbered in the order of their nodes.
@@ -166,6 +152,10 @@ class Frame:
                 lost[rows] |= np.isinf(extra)
                 energy[rows] += np.where(np.isinf(extra), 0.0, extra)
         return np.where(lost, np.inf, np.asarray(goal.bound(energy, cycles), dtype=np.float64))
+
+    def least(self, goal: Goal) -> float:
+        """A lower bound of the goal's measure for all mappings."""
+        return float(self.bound(self.start(), goal).min())
 
     def outer_pj(self, inside: NDArray[np.int16], spread: Rows, mask: int, status: Integers) -> Numbers:
         """Energy beyond the least words that the stage outside the nodes of ``mask`` adds at least."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from timeloop_py.mapper.mapspace import Mapspace
@@ -12,12 +12,19 @@ from timeloop_py.mapper.nests import mapping_cost, mapping_of
 from timeloop_py.mapper.objective import Goal, Measure, Objective
 from timeloop_py.mapper.pareto import Front, FrontPoint, walked_front
 from timeloop_py.mapper.paths import Incumbent, OutOfTimeError, PathSearch
-from timeloop_py.mapper.solve import Candidate, Progress, Solution, Solver, frames_of_space
+from timeloop_py.mapper.shares import Shares, shares_of
+from timeloop_py.mapper.solve import Candidate, Part, Progress, Solution, Solver
+from timeloop_py.mapper.starts import Starts
+from timeloop_py.mapper.unavoidable import unavoidable
 from timeloop_py.specs.mapping import Mapping
 
 #: Seconds beyond the deadline, and labels per cell, of the narrow search for some mapping where none was found in time.
 GRACE_S = 5.0
 GRACE_BEAM = 4
+#: Parts of the time left that a search with imperfect factors may take to find mappings to begin with: with perfect
+#: factors, and of padded problems.
+PERFECT = 0.6
+PADDED = 0.5
 
 #: What a running search tells: what it is doing, and where it stands.
 Report = Callable[[str, Progress], None]
@@ -40,6 +47,27 @@ class Outcome:
         return self.best is None and self.proven
 
 
+@dataclass
+class _Known:
+    """What is known before the search of the whole space begins."""
+
+    lower_bound: float
+    report: Callable[[Progress], None] | None
+    best: Candidate | None = None
+
+    def consider(self, candidate: Candidate | None) -> None:
+        if candidate is None or (self.best is not None and self.best.key <= candidate.key):
+            return
+        self.best = candidate
+        if self.report is not None:
+            self.report(Progress(candidate.measure, self.lower_bound))
+
+    @property
+    def solution(self) -> Solution:
+        measure = math.inf if self.best is None else self.best.measure
+        return Solution(self.best, min(self.lower_bound, measure), False, 0, 0)
+
+
 class HierarchySearch:
     """Searches one mapspace until a deadline (of ``time.monotonic``); whatever asks it in turn shares its frames."""
 
@@ -47,10 +75,11 @@ class HierarchySearch:
         self.space = space
         self.deadline = deadline
         self.report = report
-        self.frames = frames_of_space(space)
         self.priced = 0
         #: the user stopped the search: what is known so far counts, and no other step begins
         self.interrupted = False
+        self._shares: list[Shares] | None = None
+        self._starts = Starts(space) if space.imperfect else None
 
     def best(self, objective: Objective) -> Outcome:
         """The best mapping by an objective.
@@ -99,22 +128,52 @@ class HierarchySearch:
     def _solve(self, goal: Goal, doing: str) -> Solution:
         report = self.report
         told = None if report is None else lambda progress: report(doing, progress)
-        solver = Solver(self.space, goal, self.deadline, self.frames, told)
+        known = _Known(unavoidable(self.space, goal), told)
+        solver: Solver | None = None
         try:
+            shares = self._prepared(goal, known)
+            solver = Solver(self.space, goal, self.deadline, shares, told, known.best)
             solution = solver.run()
+        except OutOfTimeError:
+            solution = known.solution
         except KeyboardInterrupt:
             self.interrupted = True
-            measure = math.inf if solver.best is None else solver.best.measure
-            solution = Solution(solver.best, min(solver.proven, measure), False, solver.continued, 0)
-        if solution.best is None and not solution.proven:
-            solution = replace(solution, best=self._some_mapping(goal))
+            if solver is not None:
+                known.best, known.lower_bound = solver.best, solver.proven
+            solution = known.solution
+        if solution.best is None and not solution.proven and solver is not None:
+            solution = replace(solution, best=self._some_mapping(goal, solver.parts))
         self.priced += solution.continued + solution.priced
         return solution
 
-    def _some_mapping(self, goal: Goal) -> Candidate | None:
+    def _prepared(self, goal: Goal, known: _Known) -> list[Shares]:
+        """The shares of the space; with imperfect factors, mappings to begin with are looked for on the way.
+
+        Raises OutOfTimeError where not even the shares could be told in time.
+        """
+        if self._starts is not None:
+            known.consider(self._starts.perfect(goal, self._part_of_time(PERFECT)))
+        if self._shares is None:
+            self._shares = shares_of(self.space, self._check_time)
+        if self._starts is not None:
+            for candidate in self._starts.padded(goal, self._shares, known.best, self._part_of_time(PADDED)):
+                known.consider(candidate)
+        return self._shares
+
+    def _part_of_time(self, part: float) -> float:
+        """A deadline after a part of the time that is left."""
+        now = time.monotonic()
+        return now + part * (self.deadline - now)
+
+    def _check_time(self) -> None:
+        # With perfect factors there are few shares, and nothing is known without them.
+        if self.space.imperfect and time.monotonic() > self.deadline:
+            raise OutOfTimeError(0.0)
+
+    def _some_mapping(self, goal: Goal, parts: Sequence[Part]) -> Candidate | None:
         """A mapping where the time ended before any was found: that of a very narrow search, given a little more."""
         deadline = time.monotonic() + GRACE_S
-        for frame in self.frames:
+        for frame in (part.frame for part in parts):
             search = PathSearch(frame, goal, Incumbent(), GRACE_BEAM, deadline)
             found: list[Candidate] = []
             try:

@@ -26,6 +26,7 @@ another tensor: around the open node's own tile, that loop would stand inside th
 
 from __future__ import annotations
 
+import math
 from itertools import permutations
 from typing import TYPE_CHECKING
 
@@ -42,6 +43,8 @@ if TYPE_CHECKING:
 
 #: Choices of tile sizes that are priced at once.
 ROWS = 1 << 17
+#: Bounds that are kept at once.
+MOST_KNOWN = 1 << 24
 #: The shares ``h`` that are tried.
 SHARES = (0.5, 0.2)
 
@@ -61,8 +64,9 @@ class OuterBound:
             for axis in range(len(frame.dims))
         ]
         self._between: dict[int, tuple[Integers, Integers, Integers]] = {}
-        self._known = np.zeros(0, dtype=np.int64)
-        self._extra: Numbers = np.zeros(0)
+        #: bounds by the place of spatial factors (-1: none) and tile sizes; NaN: not asked for yet
+        self._known: Numbers = np.zeros((0, math.prod(map(len, frame.sizes))))
+        self._place = np.full(len(frame.spread), -1, dtype=np.int64)
 
     def extra_pj(self, inside: NDArray[np.int16], spread: Rows, status: Integers) -> Numbers:
         """The bound for nests with all nodes further in and none of the stage; infinite where nothing fits.
@@ -104,18 +108,34 @@ class OuterBound:
 
     def _stage_pj(self, inside: NDArray[np.int16], spread: Rows) -> Numbers:
         """The bound of the stage's own nodes, by tile size indices (rows, dimensions) and spatial factors."""
-        code = spread.astype(np.int64)
+        code = np.zeros(len(inside), dtype=np.int64)
         for axis, sizes in enumerate(self.frame.sizes):
             code = code * len(sizes) + inside[:, axis]
-        codes, first = np.unique(code, return_index=True)
-        fresh = ~np.isin(codes, self._known)
-        if fresh.any():
-            rows = first[fresh]
-            known = np.concatenate((self._known, codes[fresh]))
-            extra = np.concatenate((self._extra, self._solve(inside[rows], spread[rows])))
-            order = np.argsort(known)
-            self._known, self._extra = known[order], extra[order]
-        return self._extra[np.searchsorted(self._known, code)]
+        place = self._places(spread)
+        known = self._known[place, code]
+        missing = np.flatnonzero(np.isnan(known))
+        if len(missing):
+            width = self._known.shape[1]
+            places, first, row = np.unique(
+                place[missing] * width + code[missing], return_index=True, return_inverse=True
+            )
+            rows = missing[first]
+            found = self._solve(inside[rows], spread[rows])
+            self._known[np.divmod(places, width)] = found
+            known[missing] = found[row]
+        return known
+
+    def _places(self, spread: Rows) -> Integers:
+        """Where the known bounds of spatial factors stand; there is room for some of them only."""
+        if (self._place[spread] < 0).any():
+            fresh = np.unique(spread[self._place[spread] < 0])
+            if len(self._known) and (len(self._known) + len(fresh)) * self._known.shape[1] > MOST_KNOWN:
+                self._known = self._known[:0]
+                self._place[:] = -1
+                fresh = np.unique(spread)
+            self._place[fresh] = len(self._known) + np.arange(len(fresh))
+            self._known = np.concatenate((self._known, np.full((len(fresh), self._known.shape[1]), np.nan)))
+        return self._place[spread]
 
     def _solve(self, inside: NDArray[np.int16], spread: Rows) -> Numbers:
         counts = self._choices(inside, spread)

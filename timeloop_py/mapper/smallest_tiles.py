@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from timeloop_py.mapper.constraints import Limits
 from timeloop_py.mapper.mapspace import Mapspace, Node, Retention
-from timeloop_py.mapper.spread import Spread, spread_choices
+from timeloop_py.mapper.spread import Spread, factor_choices
 from timeloop_py.mapper.words import Place, WordCounter
 
 Numbers = NDArray[np.float64]
@@ -38,23 +38,16 @@ class Tiles:
 def smallest_tiles(space: Mapspace) -> Iterator[Tiles]:
     """Rows among which every mapping of ``space`` finds one that needs no more of any buffer, on as many units."""
     for retention in space.retentions():
-        spread = spread_choices(retention)
+        # How loops over time are shared out below an array is left open.
+        spread = factor_choices(retention)
         if not len(spread):
             continue
-        spread = _without_pins(spread)
         for used in np.unique(~spread.unused, axis=0):
             rows = spread.rows(np.flatnonzero((~spread.unused == used).all(axis=1)))
             for depths, levels in _places(retention, tuple(bool(one) for one in used)):
                 tiles = _tiles(retention, rows, depths, levels)
                 if tiles is not None:
                     yield tiles
-
-
-def _without_pins(spread: Spread) -> Spread:
-    """Different spatial factors: how loops over time are shared out below an array is left open."""
-    both = np.concatenate((spread.along_x, spread.along_y), axis=1).reshape(len(spread), -1)
-    _, first = np.unique(both, axis=0, return_index=True)
-    return spread.rows(first)
 
 
 def _places(retention: Retention, used: tuple[bool, ...]) -> set[tuple[tuple[int, ...], tuple[bool, ...]]]:

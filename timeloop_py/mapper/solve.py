@@ -1,10 +1,11 @@
 """One step of a search: the best mapping of a mapspace under a goal, with a lower bound.
 
-A mapspace is searched in parts: a frame (what each level keeps, and the choices of spatial factors), and within it the
-orders of the nodes of its innermost stage. A ceiling rises from the lower bound: whatever stays below it is searched,
-and as soon as a mapping is found below the ceiling, nothing better is left. Mappings found on the way lower the
-ceiling: the one of the smallest tiles, there at once; those of a narrow beam from the most promising seeds. They are
-mappings of the space like any other, so what their measure cuts off holds nothing better.
+A mapspace is searched in parts (:mod:`timeloop_py.mapper.shares`), and within them by the orders of the nodes of the
+innermost stage, where it can be enumerated. For those a ceiling rises from the lower bound: whatever stays below it is
+searched, and as soon as a mapping is found below the ceiling, nothing better is left. Other parts are searched one by
+one, those of the least bound first. Mappings found on the way lower the ceiling: the one of the smallest tiles, there
+at once; those of a narrow beam from the most promising seeds. They are mappings of the space like any other, so what
+their measure cuts off holds nothing better.
 
 Ties: of mappings with the same measure the one of less energy counts, then the one of fewer cycles, then the one found
 first. The search has no randomness and looks at no clock but for the deadline: the same input gives the same answer.
@@ -16,10 +17,11 @@ import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
-from timeloop_py.mapper.frame import Frame, frames_of
+from timeloop_py.mapper.frame import Frame
 from timeloop_py.mapper.growth import Step
 from timeloop_py.mapper.innermost import Innermost, applies, node_orders
 from timeloop_py.mapper.labels import Labels, joined
@@ -28,6 +30,7 @@ from timeloop_py.mapper.nests import MappingCost, mapping_cost, mapping_of
 from timeloop_py.mapper.objective import TIE, Goal
 from timeloop_py.mapper.paths import Incumbent, OutOfTimeError, PathSearch
 from timeloop_py.mapper.seeds import SEED, Seeds
+from timeloop_py.mapper.shares import Shares, shares_of
 from timeloop_py.mapper.smallest import all_loops_outside, outermost
 from timeloop_py.specs.mapping import Mapping
 
@@ -87,13 +90,17 @@ SeedSteps = Callable[[int], tuple[Step, ...]]
 
 
 class Part:
-    """A frame, with the enumerations of its innermost stage where it can be enumerated."""
+    """Some shares of a mapspace with a lower bound, and the enumerations of their innermost stage if there are any."""
 
-    def __init__(self, frame: Frame, goal: Goal) -> None:
-        self.frame = frame
-        self.low = float(frame.bound(frame.start(), goal).min())
-        self.is_staged = applies(frame)
+    def __init__(self, shares: Shares, numbers: Sequence[int], lows: Sequence[float]) -> None:
+        self.shares = shares
+        self.numbers = numbers
+        self.low = min(lows)
         self._inner: dict[tuple[int, ...], Innermost] = {}
+
+    @cached_property
+    def frame(self) -> Frame:
+        return self.shares.frame(self.numbers)
 
     def inner(self) -> Iterator[Innermost]:
         """The enumerations, each with its tables made when its turn comes first."""
@@ -116,40 +123,52 @@ def solve(
     space: Mapspace,
     goal: Goal,
     deadline: float = math.inf,
-    frames: Sequence[Frame] | None = None,
+    shares: Sequence[Shares] | None = None,
     report: Report | None = None,
+    known: Candidate | None = None,
 ) -> Solution:
     """The best mapping of ``space`` under ``goal``.
 
-    ``deadline`` in seconds of ``time.monotonic``; ``frames`` those of the space if they are at hand.
+    ``deadline`` in seconds of ``time.monotonic``; ``shares`` those of the space if they are at hand; ``known`` a
+    mapping of it to begin with.
     """
-    return Solver(space, goal, deadline, frames_of_space(space) if frames is None else frames, report).run()
+    return Solver(space, goal, deadline, shares_of(space) if shares is None else shares, report, known).run()
 
 
-def frames_of_space(space: Mapspace) -> list[Frame]:
-    """The frames of all retentions of a mapspace."""
-    return [frame for retention in space.retentions() for frame in frames_of(retention)]
+def parts_of(bounds: Sequence[tuple[Shares, Sequence[int], Sequence[float]]]) -> list[Part]:
+    """Parts of shares (numbers and lower bounds) that may hold a mapping, the lowest bounds first."""
+    parts: list[Part] = []
+    for shares, numbers, lows in bounds:
+        low_of = dict(zip(numbers, lows, strict=True))
+        order = sorted((number for number in numbers if low_of[number] < math.inf), key=low_of.__getitem__)
+        parts.extend(Part(shares, batch, [low_of[one] for one in batch]) for batch in shares.batches(order))
+    return sorted(parts, key=lambda part: part.low)
 
 
 class Solver:
     """The search of one mapspace under one goal."""
 
     def __init__(
-        self, space: Mapspace, goal: Goal, deadline: float, frames: Sequence[Frame], report: Report | None
+        self,
+        space: Mapspace,
+        goal: Goal,
+        deadline: float,
+        shares: Sequence[Shares],
+        report: Report | None = None,
+        known: Candidate | None = None,
     ) -> None:
         self.space = space
         self.goal = goal
         self.deadline = deadline
         self.report = report
-        parts = [Part(frame, goal) for frame in frames]
-        self.parts = sorted((part for part in parts if part.low < math.inf), key=lambda part: part.low)
-        self.incumbent = Incumbent()
-        self.best: Candidate | None = None
+        self.parts = parts_of([(one, range(len(lows := one.lower_bounds(goal))), lows.tolist()) for one in shares])
+        self.best = known
+        self.incumbent = Incumbent(math.inf if known is None else known.measure)
         #: nothing in the mapspace has a measure below this
         self.proven = min((part.low for part in self.parts), default=math.inf)
         self.continued = 0
         #: only the mapping of the smallest tiles is known, which tells little
-        self._is_rough = True
+        self._is_rough = known is None
 
     def run(self) -> Solution:
         complete = True
@@ -164,22 +183,48 @@ class Solver:
         return Solution(self.best, low, complete, self.continued, priced)
 
     def _search(self) -> None:
-        staged = [part for part in self.parts if part.is_staged]
-        whole = [part for part in self.parts if not part.is_staged]
+        if self.best is None:
+            self._find_any()
+        # Frames of imperfect shares are made when their turn comes.
+        if self.space.imperfect:
+            self._refine()
+        staged = [] if self.space.imperfect else [part for part in self.parts if applies(part.frame)]
+        whole = [part for part in self.parts if part not in staged]
+        if staged:
+            self._raise_ceiling(staged, whole)
+        for number, part in enumerate(whole):
+            if part.low > self.incumbent.ceiling() or self._is_best:
+                return
+            rest = whole[number + 1].low if number + 1 < len(whole) else math.inf
+            if self._is_rough or not self.space.imperfect:
+                self._continue(part, part.frame.start(), None, beam=BEAM)
+                self._is_rough = self.best is None
+            self._continue(part, part.frame.start(), None, rest=rest)
+            self._prove(min(rest, self.incumbent.measure))
+
+    def _refine(self) -> None:
+        """Better bounds of all shares that may hold something better than what is known, and parts by them."""
+        found: dict[Shares, tuple[list[int], list[float]]] = {}
+        refined = math.inf
+        for part, following in zip(self.parts, [*self.parts[1:], None], strict=True):
+            if part.low > self.incumbent.ceiling():
+                break
+            self._still(math.inf)
+            numbers, lows = found.setdefault(part.shares, ([], []))
+            numbers.extend(part.numbers)
+            lows.extend(part.shares.refined(part.numbers, self.goal).tolist())
+            refined = min(refined, *lows)
+            self._prove(min(refined, following.low if following else math.inf, self.incumbent.measure))
+        self.parts = parts_of([(shares, *bounds) for shares, bounds in found.items()])
+
+    def _find_any(self) -> None:
         for part in self.parts:
             found = all_loops_outside(part.frame, self.goal)
             if found is not None:
                 self._consider(part.frame, *found)
             if self.best is not None:
-                break
-        if staged:
-            self._raise_ceiling(staged, whole)
-        for part in whole:
-            if part.low <= self.incumbent.ceiling():
-                self._continue(part, part.frame.start(), None, beam=BEAM)
-        for part in whole:
-            if part.low <= self.incumbent.ceiling() and not self._is_best:
-                self._continue(part, part.frame.start(), None)
+                return
+            self._still(math.inf)
 
     def _raise_ceiling(self, staged: list[Part], whole: list[Part]) -> None:
         """Search the parts whose innermost stage can be enumerated, below a ceiling that rises."""
@@ -258,11 +303,18 @@ class Solver:
         self._is_rough &= self.incumbent.measure == known
 
     def _continue(
-        self, part: Part, labels: Labels, seed_steps: SeedSteps | None, ceiling: float = math.inf, beam: int = 0
+        self,
+        part: Part,
+        labels: Labels,
+        seed_steps: SeedSteps | None,
+        ceiling: float = math.inf,
+        beam: int = 0,
+        rest: float = 0.0,
     ) -> None:
         """Search from ``labels``; every mapping that is found becomes the incumbent if it is better.
 
-        ``seed_steps``: what stands in labels that are not the empty nest, by their actions.
+        ``seed_steps``: what stands in labels that are not the empty nest, by their actions. ``rest``: a lower bound of
+        whatever is left to search once these are done.
         """
         if not len(labels):
             return
@@ -276,9 +328,7 @@ class Solver:
                 if self._is_best:
                     break
         except OutOfTimeError as stopped:
-            # Only where this search is the last of all does what it left unfound say anything about the whole.
-            last = not beam and ceiling == math.inf and part is self.parts[-1]
-            raise OutOfTimeError(stopped.lower_bound if last else self.proven) from None
+            raise OutOfTimeError(max(self.proven, min(stopped.lower_bound, rest))) from None
         finally:
             self.continued += search.continued
 

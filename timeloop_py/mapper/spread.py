@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +15,7 @@ from timeloop_py.mapper.constraints import Limits, SpatialLimits
 from timeloop_py.mapper.mapspace import Array, Retention
 
 Integers = NDArray[np.int64]
+Item = TypeVar("Item")
 
 
 @dataclass(frozen=True)
@@ -50,6 +52,12 @@ class Spread:
     def __len__(self) -> int:
         return len(self.full)
 
+    @staticmethod
+    def joined(parts: Sequence[Spread]) -> Spread:
+        """All choices of several, in order."""
+        columns = [(part.along_x, part.along_y, part.pins, part.full) for part in parts]
+        return Spread(*(np.concatenate(column) for column in zip(*columns, strict=True)))
+
     def rows(self, chosen: NDArray[np.intp]) -> Spread:
         """Some of the choices."""
         return Spread(self.along_x[chosen], self.along_y[chosen], self.pins[chosen], self.full[chosen])
@@ -62,25 +70,41 @@ def sizes_of(size: int, imperfect: bool) -> Integers:
 
 
 def spread_choices(retention: Retention) -> Spread:
-    """All choices of spatial factors of a retention within its constraints.
+    """All choices of spatial factors of a retention within its constraints, with their pins."""
+    return pinned(retention, factor_choices(retention))
+
+
+def factor_choices(retention: Retention, check: Callable[[], None] = lambda: None) -> Spread:
+    """All choices of spatial factors of a retention within its constraints; nothing is pinned yet.
 
     Where no hop costs energy below a level, only the product over both axes of the array there counts: one split per
     product is kept. With imperfect factors an array may be wider than the work left for it, never by a whole instance.
+    ``check`` is called again and again meanwhile, and may raise an error.
     """
     space = retention.space
     dims = space.dims
-    per_array = [list(_array_choices(retention, array, dims)) for array in retention.arrays]
-    rows = list(_combined(per_array, [space.problem.dims[dim] for dim in dims], space.imperfect))
+    per_array = [list(_checked(_array_choices(retention, array, dims), check)) for array in retention.arrays]
+    found = _combined(per_array, [space.problem.dims[dim] for dim in dims], space.imperfect)
     least = math.ceil(space.constraints.utilization * space.hierarchy.compute.instances - 1e-9)
-    rows = [row for row in rows if math.prod(x * y for pair in row for x, y in zip(*pair, strict=True)) >= least]
+    rows = [
+        row
+        for row in _checked(found, check)
+        if math.prod(x * y for pair in row for x, y in zip(*pair, strict=True)) >= least
+    ]
     if not _idle_dims_allowed(retention):
         rows = []
     along = np.array(rows, dtype=np.int64).reshape(len(rows), len(per_array), 2, len(dims))
-    if space.imperfect:
-        along = along[~_spread_twice(retention, along)]
     sizes = np.array([space.problem.dims[dim] for dim in dims], dtype=np.int64)
     full = -(-sizes // along.prod(axis=(1, 2)))
-    return _pinned(retention, Spread(along[:, :, 0], along[:, :, 1], np.zeros_like(along[:, :, 0]), full))
+    spread = Spread(along[:, :, 0], along[:, :, 1], np.zeros_like(along[:, :, 0]), full)
+    return _busy(retention, spread_once(retention, spread)) if space.imperfect else spread
+
+
+def _checked(items: Iterable[Item], check: Callable[[], None]) -> Iterator[Item]:
+    for number, item in enumerate(items):
+        if number % 1024 == 0:
+            check()
+        yield item
 
 
 def _idle_dims_allowed(retention: Retention) -> bool:
@@ -95,15 +119,15 @@ def _idle_dims_allowed(retention: Retention) -> bool:
     return True
 
 
-def _spread_twice(retention: Retention, along: Integers) -> NDArray[np.bool_]:
-    """Choices that spread two dimensions of one rank: with imperfect factors their multicasts are not counted."""
+def spread_once(retention: Retention, spread: Spread) -> Spread:
+    """Choices that spread one dimension of every rank at most: of others the multicasts of last passes are unknown."""
     dims = retention.space.dims
-    spread = along.prod(axis=(1, 2)) > 1
-    found = np.zeros(len(along), dtype=bool)
+    wide = spread.factors.prod(axis=1) > 1
+    twice = np.zeros(len(spread), dtype=bool)
     for tensor in retention.space.problem.tensors:
         for rank in tensor.ranks:
-            found |= sum((spread[:, dims.index(dim)].astype(int) for dim in rank.dims if dim in dims), start=0) > 1
-    return found
+            twice |= sum((wide[:, dims.index(dim)].astype(int) for dim in rank.dims if dim in dims), start=0) > 1
+    return spread.rows(np.flatnonzero(~twice))
 
 
 Factors = tuple[int, ...]
@@ -163,7 +187,14 @@ def _combined(
                 yield (*outer, (x, y))
 
 
-def _pinned(retention: Retention, spread: Spread) -> Spread:
+def pinned_outside(spread: Spread) -> Spread:
+    """The same factors, all arrays but the one above compute outside the loops over time of what they spread."""
+    pins = np.where(spread.factors > 1, spread.full[:, None, :], 0)
+    pins[:, -1] = 0
+    return replace(spread, pins=pins)
+
+
+def pinned(retention: Retention, spread: Spread) -> Spread:
     """Split choices by the temporal iterations below an array where the counts depend on them.
 
     How far apart the instances of a window's dimension stand is the product of the loops below the array; for other
@@ -192,11 +223,14 @@ def _pinned(retention: Retention, spread: Spread) -> Spread:
                     pins.append(pin)
             spread = spread.rows(np.array(rows, dtype=np.intp))
             spread.pins[:, array, axis] = pins
-    if space.imperfect:
-        sizes = [space.problem.dims[dim] for dim in dims]
-        busy = [row for row in range(len(spread)) if _all_busy(spread, row, sizes)]
-        spread = spread.rows(np.array(busy, dtype=np.intp))
-    return spread
+    return _busy(retention, spread) if space.imperfect else spread
+
+
+def _busy(retention: Retention, spread: Spread) -> Spread:
+    """Choices that leave no instance without any work."""
+    sizes = [retention.space.problem.dims[dim] for dim in retention.space.dims]
+    busy = [row for row in range(len(spread)) if _all_busy(spread, row, sizes)]
+    return spread.rows(np.array(busy, dtype=np.intp))
 
 
 def _all_busy(spread: Spread, row: int, sizes: list[int]) -> bool:
