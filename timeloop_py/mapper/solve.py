@@ -195,7 +195,7 @@ class Solver:
         for number, part in enumerate(whole):
             if part.low > self.incumbent.ceiling() or self._is_best:
                 return
-            rest = whole[number + 1].low if number + 1 < len(whole) else math.inf
+            rest = self._low_after(whole, number)
             if self._is_rough or not self.space.imperfect:
                 self._continue(part, part.frame.start(), None, beam=BEAM)
                 self._is_rough = self.best is None
@@ -206,7 +206,7 @@ class Solver:
         """Better bounds of all shares that may hold something better than what is known, and parts by them."""
         found: dict[Shares, tuple[list[int], list[float]]] = {}
         refined = math.inf
-        for part, following in zip(self.parts, [*self.parts[1:], None], strict=True):
+        for number, part in enumerate(self.parts):
             if part.low > self.incumbent.ceiling():
                 break
             self._still(math.inf)
@@ -214,8 +214,13 @@ class Solver:
             numbers.extend(part.numbers)
             lows.extend(part.shares.refined(part.numbers, self.goal).tolist())
             refined = min(refined, *lows)
-            self._prove(min(refined, following.low if following else math.inf, self.incumbent.measure))
+            self._prove(min(refined, self._low_after(self.parts, number), self.incumbent.measure))
         self.parts = parts_of([(shares, *bounds) for shares, bounds in found.items()])
+
+    @staticmethod
+    def _low_after(parts: Sequence[Part], number: int) -> float:
+        """A lower bound of all parts that come after one."""
+        return parts[number + 1].low if number + 1 < len(parts) else math.inf
 
     def _find_any(self) -> None:
         for part in self.parts:
