@@ -12,14 +12,15 @@ from measure import Measurement, cpu_seconds
 
 from timeloop_py.mapper.coverage import mappings_in
 from timeloop_py.mapper.mapspace import Mapspace
-from timeloop_py.mapper.objective import Goal, parse_objective
+from timeloop_py.mapper.objective import Goal, Objective, parse_objective
+from timeloop_py.mapper.planar_search import search_planar
 from timeloop_py.mapper.planar_space import best_planar_mappings
 from timeloop_py.mapper.search import mapspace
 from timeloop_py.mapper.solve import Solution, solve
-from timeloop_py.specs.architecture import load_architecture
+from timeloop_py.specs.architecture import Architecture, load_architecture
 from timeloop_py.specs.layer_file import parse_shape
 from timeloop_py.specs.layer_problem import layer_problem
-from timeloop_py.specs.network import load_network
+from timeloop_py.specs.network import Network, load_network
 from timeloop_py.specs.problem import Problem
 
 POINTWISE = "K=256,C=256,P=14,Q=14"
@@ -76,3 +77,16 @@ def bench_planar_space() -> Iterator[Measurement]:
     scnn, network = load_architecture("scnn"), load_network("googlenet")
     seconds = cpu_seconds(lambda: best_planar_mappings(scnn, network, ((0.5, 0.5),)))
     yield Measurement("planar space of SCNN, all of GoogLeNet", seconds, 5.0)
+
+
+def all_hardware(architecture: Architecture, network: Network, objective: Objective) -> None:
+    for layer in network.layers:
+        search_planar(architecture, network, layer, (None, None), objective, hardware=True)
+
+
+def bench_planar_hardware() -> Iterator[Measurement]:
+    """Every grid, vector size, halo and `Kc`; the first objective also pays for what searches of one process share."""
+    scnn, network = load_architecture("scnn"), load_network("googlenet")
+    for objective in ("edp", "energy", "cycles"):
+        seconds = cpu_seconds(partial(all_hardware, scnn, network, parse_objective(objective)), runs=1)
+        yield Measurement(f"all hardware as large as SCNN, all of GoogLeNet, {objective}", seconds, 5.0)

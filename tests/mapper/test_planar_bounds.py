@@ -6,6 +6,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from timeloop_py.mapper.objective import parse_objective
 from timeloop_py.mapper.planar_bounds import bounds, has_bounds
@@ -14,7 +16,7 @@ from timeloop_py.mapper.planar_hardware import hardware_space
 from timeloop_py.mapper.planar_mappings import mapping_space
 from timeloop_py.mapper.planar_search import search_planar
 from timeloop_py.mapper.planar_space import TIE, best_planar_mappings
-from timeloop_py.model.evaluate import Unit, evaluate_units, network_of
+from timeloop_py.model.evaluate import Unit, cycles_of_units, evaluate_units, network_of
 from timeloop_py.specs.architecture import Architecture, load_architecture
 from timeloop_py.specs.layer import Layer
 from timeloop_py.specs.network import load_network
@@ -94,6 +96,79 @@ def test_every_point_has_its_optimum(objective: str) -> None:
     cost = {"cycles": cycles, "energy_pj": energy, "edp": energy * cycles}[objective]
     first = np.argmax(cost <= cost.min(axis=0) * (1 + TIE), axis=0)
     assert [best.mapping(0, point) for point in range(len(points))] == [space[place] for place in first]
+
+
+@settings(max_examples=12, deadline=None)
+@given(
+    st.integers(1, 9),
+    st.integers(1, 4),
+    st.tuples(st.integers(3, 9), st.integers(3, 9)),
+    st.tuples(st.floats(0.1, 1.0), st.floats(0.1, 1.0)),
+    st.sampled_from(["per_group", "per_channel", "none"]),
+    st.sampled_from(["cycles", "energy", "edp", "ed2p", "energy+50*cycles", "energy,cycles", "cycles,energy"]),
+)
+def test_searches_of_random_layers_equal_enumeration(
+    outputs: int, channels: int, plane: tuple[int, int], densities: tuple[float, float], barrier: str, objective: str
+) -> None:
+    architecture, chosen = small(barrier=barrier, bank_contention="none"), parse_objective(objective)
+    layer = Layer("random", K=outputs, C=channels, W=plane[0], H=plane[1], R=3, S=2, padding=(1, 1))
+    network = network_of(layer)
+    found = search_planar(architecture, network, layer, densities, chosen, hardware=True)
+    space = hardware_space(architecture, layer)
+    units = [Unit(mapping.applied_to(architecture), network, layer) for mapping in space]
+    each = evaluate_units(units, (densities,))
+    left = np.arange(len(space))
+    for measure in chosen.measures:
+        cost = measure.value(each.layer_energy_pj[left, 0], each.layer_cycles[left, 0])
+        left = left[cost <= cost.min() * (1 + TIE)]
+    assert found.mapping == space.mapping(int(left[0]))
+    assert found.covered == len(units)
+
+
+@pytest.mark.parametrize("objective", ["cycles", "energy", "edp"])
+def test_what_is_left_out_has_a_bound_above_the_answer(objective: str) -> None:
+    """The proof itself: every mapping that was not evaluated, one by one, and that some were spared."""
+    architecture, layer = small(), replace(LAYERS["odd"], K=40)
+    network, measure = network_of(layer), parse_objective(objective).measures[0]
+    space = hardware_space(architecture, layer)
+    candidates = Candidates(space, network, POINTS[:1])
+    left = candidates.may_be_best(measure.value, TIE)
+    rest = np.setdiff1d(np.arange(len(space)), left)
+    assert len(rest) > len(space) / 2
+    units = [Unit(space.design(int(place)), network, layer) for place in (*left, *rest[::3])]
+    each = evaluate_units(units, POINTS[:1])
+    cost = measure.value(each.layer_energy_pj[:, 0], each.layer_cycles[:, 0])
+    assert cost[len(left) :].min() > cost[: len(left)].min() * (1 + TIE)
+    if objective != "energy":  # which asks for no cycles
+        np.testing.assert_allclose(candidates.cycles[left, 0], each.layer_cycles[: len(left), 0], rtol=1e-12)
+
+
+@pytest.mark.parametrize("objective", ["energy", "edp"])
+@pytest.mark.parametrize("contention", ["queued", "none"])
+def test_the_front_over_all_hardware(objective: str, contention: str) -> None:
+    architecture, layer, metrics = small(bank_contention=contention), LAYERS["odd"], ("energy_pj", "cycles")
+    network = network_of(layer)
+    space = hardware_space(architecture, layer)
+    each = evaluate_units([Unit(space.design(place), network, layer) for place in range(len(space))])
+    energy, cycles = each.layer_energy_pj[:, 0], each.layer_cycles[:, 0]
+    chosen = parse_objective(objective)
+    found = search_planar(architecture, network, layer, (None, None), chosen, metrics, hardware=True)
+    assert found.front is not None
+    assert found.front.complete
+    points = [(point.energy_pj, point.cycles) for point in found.front.points]
+    for one, other in points:  # nothing is below a point, and every mapping is above or at one
+        assert not ((energy < one * (1 - 1e-8)) & (cycles < other * (1 + 1e-8))).any()
+    above = [(energy >= one * (1 - 1e-8)) & (cycles >= other * (1 - 1e-8)) for one, other in points]
+    assert np.any(above, axis=0).all()
+
+
+@pytest.mark.parametrize("name", ["scnn", "dcnn"])
+@pytest.mark.parametrize("rate", [None, 0.5])
+def test_cycles_alone_are_those_of_an_evaluation(name: str, rate: float | None) -> None:
+    settings_of = FEW if rate is None else (*FEW, ("components.dram.events_per_cycle", rate))
+    architecture = load_architecture(name, settings_of)
+    units = [Unit(architecture, network_of(layer), layer) for layer in LAYERS.values()]
+    np.testing.assert_array_equal(cycles_of_units(units, POINTS), evaluate_units(units, POINTS).layer_cycles)
 
 
 def test_without_bounds_everything_is_evaluated() -> None:

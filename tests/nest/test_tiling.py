@@ -164,6 +164,23 @@ def test_an_accumulator_that_cannot_hold_one_input_is_refused() -> None:
         lower_layer(SCNN, layer)
 
 
+@settings(max_examples=50, deadline=None)
+@given(
+    layers(),
+    st.integers(1, 30),
+    st.sampled_from(["balanced", "ceil", "padded_ceil"]),
+    st.sampled_from(["output", "input"]),
+)
+def test_what_the_finest_cut_needs_is_what_decides(layer: Layer, columns: int, tiling: str, halo: str) -> None:
+    flow = with_terms(SCNN, tiling=tiling, halo=halo).require_accelerator()[1]
+    axis = axis_of(layer, flow, 0, columns)
+    positions = axis.outputs if halo == "input" else axis.plane + 2 * axis.padding * (tiling == "padded_ceil")
+    words = max(part.output_extent for part in input_tiles(axis, positions)) ** 2
+    assert tile_plane(layer, flow, columns, columns, words).entries <= words
+    with pytest.raises(SpecError, match=f"{words} at the least"):
+        tile_plane(layer, flow, columns, columns, words - 1)
+
+
 def test_dot_products_tile_the_output_plane() -> None:
     layer = Layer("strided", K=16, C=8, W=28, H=28, R=3, S=3, stride=(2, 2), padding=(1, 1))
     (one,) = lower_layer(DCNN, layer).passes

@@ -1,0 +1,107 @@
+"""Mapspaces made in arrays against lowering every layer onto every accelerator, one by one."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from timeloop_py.mapper.planar_hardware import hardware_space
+from timeloop_py.mapper.planar_mappings import MappingSpace, PlanarMapping, mapping_space
+from timeloop_py.model.batch import Batch, RowArrays
+from timeloop_py.nest.lowering import lower_layer
+from timeloop_py.specs.architecture import Architecture, load_architecture
+from timeloop_py.specs.errors import SpecError
+from timeloop_py.specs.layer import Layer
+
+FEW = (
+    ("parameters.pe_x", 2),
+    ("parameters.pe_y", 2),
+    ("parameters.F", 2),
+    ("parameters.I", 2),
+    ("parameters.accumulator_banks", 8),
+    ("parameters.accumulator_entries", 4),
+)
+MACHINES = {name: load_architecture(name, FEW) for name in ("scnn", "dcnn")}
+
+
+@st.composite
+def layers(draw: st.DrawFn) -> Layer:
+    size, small = st.integers(3, 9), st.integers(1, 3)
+    groups, pad = draw(st.integers(1, 2)), draw(st.integers(0, 1))
+    return Layer(
+        "random", K=draw(st.integers(1, 7)) * groups, C=draw(small) * groups, W=draw(size), H=draw(size), R=draw(small),
+        S=draw(small), N=draw(st.integers(1, 2)), stride=(draw(small), draw(small)), padding=(pad, 0), groups=groups,
+    )  # fmt: skip
+
+
+def space_of(architecture: Architecture, layer: Layer, hardware: bool) -> MappingSpace:
+    return (hardware_space if hardware else mapping_space)(architecture, layer)
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.sampled_from(sorted(MACHINES)), layers(), st.booleans())
+def test_rows_are_those_of_lowered_layers(name: str, layer: Layer, hardware: bool) -> None:
+    space = space_of(MACHINES[name], layer, hardware)
+    last = [int(place) for place in space.last]
+    one_by_one = Batch([space.design(place) for place in last], [layer] * len(last))
+    found = space.tilings.with_groups(space.held[space.last], layer.output_channels_per_group)
+    for field in RowArrays.__dataclass_fields__:
+        rows, expected = getattr(found, field), getattr(one_by_one, field)
+        if rows.ndim == 2:  # padded with classes of no PE
+            most = max(rows.shape[1], expected.shape[1])
+            rows, expected = (np.pad(each, [(0, 0), (0, most - each.shape[1])]) for each in (rows, expected))
+        np.testing.assert_array_equal(rows, expected, err_msg=field)
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.sampled_from(sorted(MACHINES)), layers())
+def test_the_space_is_every_grid_halo_and_number_of_groups(name: str, layer: Layer) -> None:
+    architecture = MACHINES[name]
+    space = mapping_space(architecture, layer)
+    held = [lower_layer(space.design(place), layer).tiling.group for place in range(len(space))]
+    assert held == space.held.tolist()
+    expected = set()
+    for columns, rows in ((1, 4), (2, 2), (4, 1)):
+        for halo in ("output", "input") if name == "scnn" else ("input",):
+            for group in range(1, layer.output_channels_per_group + 1):
+                mapping = PlanarMapping(columns, rows, group, halo)  # type: ignore[arg-type]
+                try:
+                    lowered = lower_layer(mapping.applied_to(architecture), layer)
+                except SpecError:
+                    continue
+                expected.add((columns, rows, halo, sum(count for _, count in lowered.groups)))
+    numbers = [-(-layer.output_channels_per_group // group) for group in held]
+    listed = [(one.columns, one.rows, one.halo, number) for one, number in zip(space, numbers, strict=True)]
+    assert set(listed) == expected
+    # Of equally many groups at most two sizes are in it: the smallest, and all that the accumulators hold.
+    most = Counter(listed)
+    assert max(most.values()) <= 2
+    assert len({(one.columns, one.rows, one.halo, group) for one, group in zip(space, held, strict=True)}) == len(held)
+
+
+def test_layers_of_one_plane_share_their_tilings() -> None:
+    layer = Layer("first", K=13, C=5, W=9, H=6, R=3, S=3, padding=(1, 1), weight_density=0.4)
+    other = replace(layer, name="other", K=4, C=2, weight_density=0.9)
+    architecture = MACHINES["scnn"]
+    assert hardware_space(architecture, layer).tilings is hardware_space(architecture, other).tilings
+    assert hardware_space(architecture, layer).tilings is not hardware_space(architecture, replace(layer, W=8)).tilings
+    changed = load_architecture("scnn", (*FEW[:-1], ("parameters.accumulator_entries", 8)))
+    assert hardware_space(architecture, layer).tilings is not hardware_space(changed, layer).tilings
+
+
+def test_halos_that_no_accumulator_holds_are_left_out() -> None:
+    layer = Layer("wide", K=4, C=2, W=9, H=9, R=9, S=9, padding=(4, 4))  # an input adds to 81 outputs
+    tiny = load_architecture("scnn", (*FEW[:-2], ("parameters.accumulator_banks", 1), FEW[-1]))
+    assert {one.halo for one in mapping_space(tiny, layer)} == {"input"}
+
+
+@pytest.mark.parametrize("hardware", [False, True])
+def test_nothing_to_compute_is_named(hardware: bool) -> None:
+    layer = Layer("padding", K=4, C=2, W=1, H=1, R=1, S=1, padding=(1, 1), stride=(2, 2))
+    with pytest.raises(SpecError, match="sees padding only"):
+        space_of(MACHINES["scnn"], layer, hardware)
