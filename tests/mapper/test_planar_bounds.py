@@ -20,6 +20,7 @@ from timeloop_py.model.evaluate import Unit, cycles_of_units, evaluate_units, ne
 from timeloop_py.specs.architecture import Architecture, load_architecture
 from timeloop_py.specs.layer import Layer
 from timeloop_py.specs.network import load_network
+from timeloop_py.specs.tables import load_energy_table
 
 FEW = (
     ("parameters.pe_x", 2),
@@ -160,6 +161,22 @@ def test_the_front_over_all_hardware(objective: str, contention: str) -> None:
         assert not ((energy < one * (1 - 1e-8)) & (cycles < other * (1 + 1e-8))).any()
     above = [(energy >= one * (1 - 1e-8)) & (cycles >= other * (1 - 1e-8)) for one, other in points]
     assert np.any(above, axis=0).all()
+
+
+def test_bounds_follow_the_energy_table(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Prices are kept from layer to layer, but not those of a table that has changed."""
+    architecture, layer = small(), LAYERS["odd"]
+    space, table = mapping_space(architecture, layer), load_energy_table("literature_16nm")
+    entry = table.entries["multiplier.multiply"]
+    dear = replace(entry, law=replace(entry.law, value=2 * entry.law.value))
+    energies = []
+    for each in (table, replace(table, entries={**table.entries, "multiplier.multiply": dear})):
+        for module in ("mapper.planar_bounds", "model.evaluate"):
+            monkeypatch.setattr(f"timeloop_py.{module}.load_energy_table", lambda _, each=each: each)
+        energies.append(bounds(space, network_of(layer), POINTS[:1]).energy_pj)
+        true = evaluate_units([Unit(space.design(0), network_of(layer), layer)], POINTS[:1])
+        np.testing.assert_allclose(energies[-1][0], true.layer_energy_pj[0], rtol=1e-10)
+    assert (energies[1] > energies[0]).all()
 
 
 @pytest.mark.parametrize("name", ["scnn", "dcnn"])

@@ -31,7 +31,7 @@ from timeloop_py.sparsity.fragmentation import Moments, activation_vectors, weig
 from timeloop_py.specs.architecture import Architecture
 from timeloop_py.specs.layer import Layer
 from timeloop_py.specs.network import Network
-from timeloop_py.specs.tables import load_energy_table
+from timeloop_py.specs.tables import EnergyTable, load_energy_table
 from timeloop_py.tensors.density import Bernoulli
 from timeloop_py.tensors.density_file import activation_model, weight_model
 
@@ -142,7 +142,8 @@ def _energies(
     densities = known.rows([0] * len(families))
     zeros = BlockZeros(rows, densities, of_blocks)
     traffic = _activation_traffic(space, network, known, rows)
-    energies = planar_energies(zeros, densities, traffic, _prices(space.designs))
+    table = load_energy_table(space.designs.architecture.energy_table or "")
+    energies = planar_energies(zeros, densities, traffic, _prices(_Priced(space.designs, table)))
     nothing = np.zeros((len(families), known.weight.shape[1]))
     found = {
         ("all", ""): nothing.copy(),
@@ -157,11 +158,20 @@ def _energies(
     return found
 
 
+@dataclass(frozen=True)
+class _Priced:
+    """All hardware and the energy table as it is now, as the key of the prices that layers share."""
+
+    designs: Designs
+    table: EnergyTable
+
+    def __hash__(self) -> int:
+        return hash(self.designs)
+
+
 @lru_cache(maxsize=4)
-def _prices(designs: Designs) -> Prices:
-    """The prices of all hardware, which layers share."""
-    table = designs.architecture.energy_table or ""
-    return Prices({table: load_energy_table(table)})
+def _prices(given: _Priced) -> Prices:
+    return Prices({given.designs.architecture.energy_table or "": given.table})
 
 
 def _activation_traffic(space: MappingSpace, network: Network, known: Densities, rows: Rows) -> ActivationTraffic:
