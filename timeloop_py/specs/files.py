@@ -30,6 +30,7 @@ _WORDS: dict[str, Scalar] = {"true": True, "false": False, "null": None, "~": No
 #: How deep lists and sections may nest, and how many values a file may have once its aliases are spelt out. More is no
 #: spec, and would take the interpreter down.
 MAX_DEPTH = 100
+_TOO_DEEP = f"nested more than {MAX_DEPTH} levels deep"
 MAX_VALUES = 250_000
 #: The longest file that is read: a device would never end.
 MAX_BYTES = 64 << 20
@@ -259,6 +260,8 @@ def parse_value(text: str, path: str, is_json: bool = False) -> Value:
         mark = getattr(error, "problem_mark", None)
         problem = getattr(error, "problem", None) or str(error).splitlines()[0]
         line = mark.line + 1 if mark is not None else None
+        if "nesting depth" in problem:  # some releases of the library have a limit of their own, above ours
+            raise SpecError(_TOO_DEEP, path=path, line=line) from None
         raise SpecError(f"broken {'JSON' if is_json else 'YAML'}: {problem}", path=path, line=line) from None
     if node is None:
         raise SpecError("the file is empty", path=path, line=1)
@@ -292,7 +295,7 @@ def _check_depth(text: str, path: str, loader: Any) -> None:
             depth += 1
             if depth > MAX_DEPTH:
                 line = event.start_mark.line + 1 if event.start_mark else None
-                raise SpecError(f"nested more than {MAX_DEPTH} levels deep", path=path, line=line)
+                raise SpecError(_TOO_DEEP, path=path, line=line)
         elif isinstance(event, yaml.CollectionEndEvent):
             depth -= 1
 
