@@ -44,7 +44,7 @@ class StoredEntries(DensityModel):
     Occupancy counts both; :attr:`density` is that of the non-zeros. A tile's positions are coded in their order.
     Distributions are exact for independent zeros in tiles of up to :data:`EXACT_POSITIONS`; larger tiles count as a
     renewal process, normal around the exact mean. Of other models the number of non-zeros is exact, and the
-    placeholders that go with it are the mean over drawn tiles (:meth:`.DensityModel.drawn_tiles`).
+    placeholders that go with it are those of drawn tiles (:meth:`.DensityModel.drawn_tiles`).
     """
 
     zeros: DensityModel
@@ -97,20 +97,24 @@ class StoredEntries(DensityModel):
     def _with_drawn_placeholders(self, tile: Tile) -> Array:
         # Where all arrangements are alike, any of them will do.
         alike = isinstance(self.zeros, (Fixed, Hypergeometric))
-        drawn = (Bernoulli(float(self.zeros.density)) if alike else self.zeros).drawn_tiles(tile)
-        nonzeros = drawn.sum(axis=-1).ravel()
-        placeholders = occupied(drawn, self.run_bits).sum(axis=-1).ravel() - nonzeros
-        seen, place = np.unique(nonzeros, return_inverse=True)
-        mean = np.bincount(place, placeholders) / np.bincount(place)
+        drawn = (Bernoulli(float(self.zeros.density)) if alike else self.zeros).drawn_tiles(tile, 4 * DRAWN_TILES)
+        nonzeros, entries = drawn.sum(axis=-1).ravel(), occupied(drawn, self.run_bits).sum(axis=-1).ravel()
+        seen, place, times = np.unique(nonzeros, return_inverse=True, return_counts=True)
         pmf = self.zeros.occupancy_pmf(tile)
+        most = pmf.size - 1
+        # A number of non-zeros that was drawn: its entries as they were drawn.
+        found = np.bincount(entries, pmf[np.minimum(nonzeros, most)] / times[place], pmf.size)
+        # Any other: the mean between its neighbours; both whole numbers beside it, so that the mean is kept.
         occupancy = np.arange(pmf.size)
-        entries = np.minimum(occupancy + np.interp(occupancy, seen, mean), pmf.size - 1)
-        entries[0] = 0.0
-        # Between two whole numbers: both, so that the mean is kept.
-        low = entries.astype(np.int64)
-        part = entries - low
-        split = np.bincount(low, pmf * (1 - part), pmf.size + 1) + np.bincount(low + 1, pmf * part, pmf.size + 1)
-        return np.asarray(split[: pmf.size])
+        mean = np.bincount(place, entries - nonzeros) / times
+        between = np.minimum(occupancy + np.interp(occupancy, seen, mean), most)
+        between[0] = 0.0
+        rest = np.where(np.isin(occupancy, seen), 0.0, pmf)
+        low = between.astype(np.int64)
+        part = between - low
+        found += np.bincount(low, rest * (1 - part), pmf.size)[: pmf.size]
+        found += np.bincount(np.minimum(low + 1, most), rest * part, pmf.size)[: pmf.size]
+        return np.asarray(found)
 
     def sample(self, shape: tuple[int, ...], rng: np.random.Generator) -> Mask:
         """Which positions are stored where the whole tensor is one code."""
