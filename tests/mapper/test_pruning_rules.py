@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from dataclasses import replace
 from itertools import permutations
 
 import numpy as np
@@ -12,6 +13,7 @@ import pytest
 from tests.mapper.plain import TooManyError, all_costs, all_mappings, optimum, points
 from tests.mapper.plain import spatial_choices as plain_spatial_choices
 from tests.mapper.problems import random_mapspace, tensor
+from tests.mapper.test_simple3 import Shape
 from tests.mapper.test_simple3 import space as simple3_space
 from timeloop_py.mapper import paths, solve
 from timeloop_py.mapper.frame import Frame
@@ -196,6 +198,31 @@ def test_a_dropped_label_is_no_better_than_a_kept_one_with_the_same_future() -> 
         for row in range(rows):
             if row not in kept:
                 assert any(better(one, row) for one in kept), row
+
+
+@pytest.mark.parametrize("shape", [(2, 4, 4, 1, 1, 1), (2, 3, 4, 1, 3, 1), (4, 2, 3, 1, 1, 1)])
+@pytest.mark.parametrize("words", [6, 10])
+def test_what_outer_stages_add_at_least(shape: Shape, words: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    space = simple3_space(shape)
+    dram, buffer, register = space.hierarchy.levels
+    levels = (dram, replace(buffer, capacity_words=words), replace(register, capacity_words=4))
+    space = replace(space, hierarchy=replace(space.hierarchy, levels=levels))
+    (frame,) = [frame for retention in space.retentions() for frame in frames_of(retention)]
+    lows = {objective: frame.least(goal) for objective, goal in GOALS.items()}
+    # Small buffers make tensors of these shapes come again.
+    assert (frame.outside_pj > 0).any()
+    OFF["outer bounds"](monkeypatch)
+    for objective, goal in GOALS.items():
+        solution = solve.solve(space, goal)
+        assert lows[objective] <= solution.lower_bound * (1 + 1e-9), objective
+
+
+def test_buffers_that_hold_less_than_what_comes_again_raise_the_bound() -> None:
+    # 512 x 512 weights and 784 points: no tiles that fit 65,536 words let every word come from DRAM only once.
+    space = simple3_space((512, 512, 28, 28, 1, 1))
+    (frame,) = [frame for retention in space.retentions() for frame in frames_of(retention)]
+    plain = frame.bound(frame.start(), GOALS["energy"]).min()
+    assert 1.15 * plain < frame.least(GOALS["energy"]) <= 1_609_007_104
 
 
 # -- orders and factors -------------------------------------------------------------------------------

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from timeloop_py.mapper.labels import UNPLACED, Integers, Labels, Numbers
+from timeloop_py.mapper.labels import CLOSED, UNPLACED, Integers, Labels, Numbers
 from timeloop_py.mapper.mapspace import Retention
 from timeloop_py.mapper.objective import Goal
 from timeloop_py.mapper.outer import OuterBound, Rows
@@ -144,18 +144,25 @@ class Frame:
     def bound(self, labels: Labels, goal: Goal) -> Numbers:
         """A lower bound of the goal's measure for every label."""
         energy, cycles = self.lower_bounds(labels)
-        lost = np.zeros(len(labels), dtype=bool)
+        extra = np.zeros(len(labels))
         for mask in self._outer:
             rows = np.flatnonzero(labels.placed == mask)
             if len(rows):
-                extra = self.outer_pj(labels.inside[rows], labels.spread[rows], mask, labels.status[rows])
-                lost[rows] |= np.isinf(extra)
-                energy[rows] += np.where(np.isinf(extra), 0.0, extra)
-        return np.where(lost, np.inf, np.asarray(goal.bound(energy, cycles), dtype=np.float64))
+                extra[rows] = self.outer_pj(labels.inside[rows], labels.spread[rows], mask, labels.status[rows])
+        return _with_extra(goal, energy, cycles, extra)
 
     def least(self, goal: Goal) -> float:
         """A lower bound of the goal's measure for all mappings."""
-        return float(self.bound(self.start(), goal).min())
+        return float(_with_extra(goal, *self.lower_bounds(self.start()), self.outside_pj).min())
+
+    @cached_property
+    def outside_pj(self) -> Numbers:
+        """Energy beyond the least words that the stages between outermost and innermost add at least, (choices,)."""
+        smallest = np.zeros((len(self.spread), len(self.dims)), dtype=np.int16)
+        closed = np.full((len(self.spread), len(self.interface)), CLOSED, dtype=np.int64)
+        choices = np.arange(len(self.spread))
+        added = (bound.extra_pj(smallest, choices, closed) for bound in self._outer.values())
+        return sum(added, start=np.zeros(len(self.spread)))
 
     def outer_pj(self, inside: NDArray[np.int16], spread: Rows, mask: int, status: Integers) -> Numbers:
         """Energy beyond the least words that the stage outside the nodes of ``mask`` adds at least."""
@@ -209,6 +216,13 @@ class Frame:
             parent=np.full(rows, -1, dtype=np.int64),
             action=np.full(rows, -1, dtype=np.int64),
         )
+
+
+def _with_extra(goal: Goal, energy: Numbers, cycles: Numbers, extra: Numbers) -> Numbers:
+    """The goal's measure of lower bounds, with energy that comes on top (infinite: there is no such mapping)."""
+    lost = np.isinf(extra)
+    value = goal.bound(energy + np.where(lost, 0.0, extra), cycles)
+    return np.where(lost, np.inf, np.asarray(value, dtype=np.float64))
 
 
 def _columns(values: list[Numbers], shape: tuple[int, ...]) -> Numbers:

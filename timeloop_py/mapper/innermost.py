@@ -34,14 +34,12 @@ from timeloop_py.mapper.labels import CLOSED, OPEN, Integers, Labels, Numbers
 from timeloop_py.mapper.objective import TIE, Goal
 from timeloop_py.mapper.pairs import Pairs
 from timeloop_py.mapper.seeds import Seeds
-from timeloop_py.mapper.sides import Rows, Side, divisor_chains, make_side, numbered, spatial_choices
+from timeloop_py.mapper.sides import Rows, divisor_chains, make_side, spatial_choices
 from timeloop_py.mapper.windows import sweep
 from timeloop_py.mapper.words import Place, Words
 
 #: Rows of one side that are priced at once against all of the other.
 BLOCK = 64
-#: Bounds of the stages outside that are asked for at once; with more, rows of one side are not compared with them.
-MOST_OUTSIDE = 1 << 17
 #: Labels that are made at once.
 ROWS = 1 << 15
 Ceiling = Callable[[], float]
@@ -120,7 +118,6 @@ class Tables:
         self._row_cache: dict[tuple[int, int, int], tuple[Rows, Rows]] = {}
         self._exact: dict[int, NDArray[np.bool_]] = {}
         self._sliding_term: dict[int, int] = {}
-        self._outside: dict[tuple[int, ...], tuple[Numbers, Rows]] = {}
 
     def _axes(self) -> tuple[list[int], list[int]]:
         """Axes of the two sides: others, windows. Without windows, two sides with about as many choices."""
@@ -270,10 +267,11 @@ class Tables:
             most = min(most, room / slope if slope > 0 else np.inf if room >= 0 else -1.0)
         return most
 
-    def _terms(self, case: int, spreads: list[int]) -> tuple[float, Numbers, Numbers, Numbers]:
+    def _terms(self, case: int, spreads: list[int]) -> tuple[float, float, Numbers, Numbers, Numbers]:
         """Least energy of anything else; energy of the words of the stage as a sum of products of the two sides.
 
-        Price of every term's words, their factors: (rows of the other side, terms) and (terms, rows of the windows).
+        First the least energy as labels count it, then with what the stages outside add at least. Price of every
+        term's words, their factors: (rows of the other side, terms) and (terms, rows of the windows).
         """
         frame, prices = self.frame, self.frame.prices
         certain = prices.fixed_pj[spreads].copy()
@@ -298,7 +296,8 @@ class Tables:
                 np.stack(right, axis=0) if right else np.zeros((0, len(self.windows))),
             )
         first, second = self._matrices[case]
-        return float(certain.min()), np.array(factors), first, second
+        with_outside = float((certain + frame.outside_pj[spreads]).min())
+        return float(certain.min()), with_outside, np.array(factors), first, second
 
     def _words(self, case: int, position: int) -> list[tuple[Words, Words]]:
         """Words of the node at ``position`` as a sum of products: factors of the other side, of the windows.
@@ -349,70 +348,38 @@ class Tables:
         self, case: int, others: Rows, windows: Rows, spreads: list[int], most: float
     ) -> Iterator[tuple[Rows, Rows, Numbers]]:
         """Pairs of rows that fit and may stay within the energy, with their lower bound of it."""
-        certain, factors, left, right = self._terms(case, spreads)
-        slack = most * TIE if most < np.inf else 0.0
-        room, near_room = (np.full(len(rows), most - certain + slack) for rows in (others, windows))
+        certain, with_outside, factors, left, right = self._terms(case, spreads)
+        room = (most - with_outside) * (1 + TIE)
         first, second = left[others] * factors, right[:, windows]
-        for turn in range(4):
+        for turn in range(3):
+            if not len(others) or not len(windows):
+                return
             if turn == 1:
                 self._make_exact(case, windows)
                 second = right[:, windows]
-            elif turn == 2:
-                # What the stages outside add at least, by one side of a pair at a time, leaves less room.
-                room = _less(room, self._outside_pj(self.others, spreads)[others])
-                near_room = _less(near_room, self._outside_pj(self.windows, spreads)[windows])
             keep = first @ second.min(axis=1) <= room
-            first, others, room = first[keep], others[keep], room[keep]
+            first, others = first[keep], others[keep]
             if not len(others):
                 return
-            keep = first.min(axis=0) @ second <= near_room
-            second, windows, near_room = second[:, keep], windows[keep], near_room[keep]
-            if not len(windows):
-                return
+            keep = first.min(axis=0) @ second <= room
+            second, windows = second[:, keep], windows[keep]
         # Rows of like tiles together: what finds no room beside the smallest of them finds none beside any.
         held = np.stack([words[others] for words in self.others.tile_words], axis=1)
         beside = np.stack([words[windows] for words in self.windows.tile_words], axis=0)
         order = np.lexsort(held.T)
-        first, others, held, room = first[order], others[order], held[order], room[order]
+        first, others, held = first[order], others[order], held[order]
         for begin in range(0, len(others), BLOCK):
             rows = slice(begin, begin + BLOCK)
             near = np.flatnonzero(self._fit_beside(held[rows].min(axis=0, keepdims=True), beside)[0])
-            limit = np.minimum(near_room[near], room[rows].max())
-            within = first[rows].min(axis=0) @ second[:, near] <= limit
-            near, limit = near[within], limit[within]
+            near = near[first[rows].min(axis=0) @ second[:, near] <= room]
             if not len(near):
                 continue
             energy = first[rows] @ second[:, near]
             self.priced += energy.size
             fits = self._fit_beside(held[rows], beside[:, near])
-            fits &= energy <= limit
-            fits &= energy <= room[rows, None]
-            row, column = np.nonzero(fits)
+            row, column = np.nonzero(fits & (energy <= room))
             if len(row):
                 yield others[rows][row], windows[near[column]], certain + energy[row, column]
-
-    def _outside_pj(self, side: Side, spreads: list[int]) -> Numbers:
-        """Energy beyond the least words that the stages outside add at least to every row of a side.
-
-        With one iteration along the dimensions of the other side: it only grows with tiles further in.
-        """
-        if side.axes not in self._outside:
-            _, first, row = np.unique(numbered(list(side.chains[:, 0].T)), return_index=True, return_inverse=True)
-            self._outside[side.axes] = self._added_outside(side.chains[first, 0]), row
-        added, row = self._outside[side.axes]
-        return np.asarray(added[spreads].min(axis=0)[row])
-
-    def _added_outside(self, outermost: Integers) -> Numbers:
-        """What the stages outside add to tiles of given iterations, (choices of spatial factors, tiles)."""
-        frame = self.frame
-        choices = len(frame.spread)
-        if choices * len(outermost) > MOST_OUTSIDE:
-            return np.zeros((choices, len(outermost)))
-        inside = [np.searchsorted(sizes, outermost[:, axis]) for axis, sizes in enumerate(frame.sizes)]
-        indices = np.tile(np.stack(inside, axis=1).astype(np.int16), (choices, 1))
-        spread = np.repeat(np.arange(choices), len(outermost))
-        closed = np.full((len(spread), len(frame.interface)), CLOSED, dtype=np.int64)
-        return frame.outer_pj(indices, spread, self._mask, closed).reshape(choices, len(outermost))
 
     # -- labels ---------------------------------------------------------------------------------------
 
@@ -465,8 +432,3 @@ class Tables:
         every, distinct = words.every.copy(), words.distinct.copy()
         every[among], distinct[among] = exact.every, exact.distinct
         return Words(every, distinct)
-
-
-def _less(room: Numbers, energy: Numbers) -> Numbers:
-    """What is left of room, none where the energy is infinite."""
-    return np.subtract(room, energy, where=energy < np.inf, out=np.full_like(room, -np.inf))

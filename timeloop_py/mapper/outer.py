@@ -8,8 +8,10 @@ Take a stage none of whose nodes stands yet, and let ``b`` be the tile sizes ins
 - a node that stands further out holds at least ``v_d`` of ``d``, any other one at least ``b_d``.
 
 So small ``v_d`` cost words and large ones cost room. The bound is the cheapest choice of ``v`` and of an order that
-fits; where none fits, the nest has no continuation at all. (A node that stays open beyond the nodes of its stage might
-as well stand outermost among them. Of two nodes only one can, for the first loop outside is idle to one of them.)
+fits; where none fits, the nest has no continuation at all. It grows with ``b``, which leaves fewer ``v`` and makes
+tiles larger: with single iterations inside it holds for every nest. (A node that stays open beyond the nodes of its
+stage might as well stand outermost among them. Of two nodes only one can, for the first loop outside is idle to one of
+them.)
 
 Tiles that overlap the next one break the first rule: a loop over ``d`` may stand among those that slide the tile. If
 what is swept inside that loop is ``U`` words and the tile holds ``T``, each of its iterations brings in at least
