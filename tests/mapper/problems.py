@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Iterator
+from contextlib import suppress
 
+import numpy as np
+
+from tests.mapper.plain import TooManyError, all_costs
 from timeloop_py.mapper.constraints import Constraints, Limits, SpatialLimits
 from timeloop_py.mapper.mapspace import Mapspace, Space
 from timeloop_py.specs.hierarchy import ComputeLevel, CountingOptions, Hierarchy, StorageLevel
@@ -166,3 +171,18 @@ def random_mapspace(seed: int, imperfect: bool | None = None) -> Mapspace:
         rng.random() < 0.15 if imperfect is None else imperfect,
         random_constraints(rng, problem, hierarchy, rng.random() < 0.2),
     )
+
+
+def small_mapspaces(
+    count: int, most: int, first: int = 0, imperfect: bool = False
+) -> Iterator[tuple[int, Mapspace, dict[str, np.ndarray]]]:
+    """Random mapspaces of at most so many mappings, some of which fit, with their seeds and all their costs."""
+    seed = first
+    while count:
+        space = random_mapspace(seed, imperfect)
+        with suppress(TooManyError):
+            costs = all_costs(space, most)
+            if len(costs["cycles"]) > 1:
+                count -= 1
+                yield seed, space, costs
+        seed += 1

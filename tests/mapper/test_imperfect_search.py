@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator
-from contextlib import suppress
 from dataclasses import replace
 from itertools import islice
 
 import numpy as np
 import pytest
 
-from tests.mapper.plain import TooManyError, all_costs, nest_of, optimum, points
-from tests.mapper.problems import random_mapspace, tensor
+from tests.mapper.plain import nest_of, optimum, points
+from tests.mapper.problems import random_mapspace, small_mapspaces, tensor
 from tests.mapper.test_simple3 import space as simple3_space
 from timeloop_py.mapper import shares as shares_module
 from timeloop_py.mapper.constraints import Constraints, Limits, SpatialLimits
@@ -32,24 +30,11 @@ from timeloop_py.specs.problem import Problem
 GOALS = {name: Goal(parse_objective(name).measures[0]) for name in ("energy", "cycles", "edp")}
 
 
-def small(count: int, most: int, first: int, imperfect: bool = True) -> Iterator[tuple[int, Mapspace, dict]]:
-    """Random mapspaces some of whose mappings fit, with all their costs."""
-    seed = first
-    while count:
-        space = random_mapspace(seed, imperfect)
-        with suppress(TooManyError):
-            costs = all_costs(space, most)
-            if len(costs["cycles"]) > 1:
-                count -= 1
-                yield seed, space, costs
-        seed += 1
-
-
 @pytest.mark.parametrize("number", range(4))
 def test_search_with_starts_equals_plain_enumeration(number: int, monkeypatch: pytest.MonkeyPatch) -> None:
     # Batches of few rows: the search goes through many parts.
     monkeypatch.setattr(shares_module, "ROWS", 3)
-    for seed, space, costs in small(5, 120, 5000 * number):
+    for seed, space, costs in small_mapspaces(5, 120, 5000 * number, imperfect=True):
         for objective in ("energy", "edp", "cycles,energy"):
             found = HierarchySearch(space, math.inf).best(parse_objective(objective))
             first = found.lower_bound
@@ -62,7 +47,7 @@ def test_search_with_starts_equals_plain_enumeration(number: int, monkeypatch: p
 @pytest.mark.parametrize("imperfect", [False, True])
 def test_no_mapping_costs_less_than_what_is_unavoidable(imperfect: bool) -> None:
     close = 0
-    for seed, space, costs in small(12, 150, 300, imperfect):
+    for seed, space, costs in small_mapspaces(12, 150, 300, imperfect):
         for name, goal in GOALS.items():
             low = unavoidable(space, goal)
             assert 0 < low <= optimum(costs, name) * (1 + 1e-9), (seed, name)
@@ -118,7 +103,7 @@ def test_what_is_unavoidable_with_spatial_factors_is_below_the_bounds_of_frames(
 
 def test_mappings_to_begin_with_are_mappings_of_the_space() -> None:
     found = better = 0
-    for seed, space, costs in small(15, 100, 9000):
+    for seed, space, costs in small_mapspaces(15, 100, 9000, imperfect=True):
         goal = GOALS["edp"]
         best = optimum(costs, "edp")
         starts = Starts(space)

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from dataclasses import replace
 from itertools import permutations
 
 import numpy as np
 import pytest
 
-from tests.mapper.plain import TooManyError, all_costs, all_mappings, optimum, points
+from tests.mapper.plain import all_mappings, optimum, points
 from tests.mapper.plain import spatial_choices as plain_spatial_choices
-from tests.mapper.problems import random_mapspace, tensor
+from tests.mapper.problems import small_mapspaces, tensor
 from tests.mapper.test_simple3 import Shape
 from tests.mapper.test_simple3 import space as simple3_space
 from timeloop_py.mapper import paths, solve
@@ -54,19 +53,6 @@ def frames_of(retention: Retention) -> list[Frame]:
     return [Frame(retention, spread)] if len(spread) else []
 
 
-def small(count: int, most: int, first: int = 0) -> Iterator[tuple[int, Mapspace, dict[str, np.ndarray]]]:
-    """Random mapspaces of few mappings some of which fit, with all their costs."""
-    seed = first
-    while count:
-        space = random_mapspace(seed, imperfect=False)
-        with suppress(TooManyError):
-            costs = all_costs(space, most)
-            if len(costs["cycles"]) > 1:
-                count -= 1
-                yield seed, space, costs
-        seed += 1
-
-
 @pytest.mark.parametrize("rule", [*OFF, "none"])
 def test_one_rule_by_itself_loses_nothing(rule: str, monkeypatch: pytest.MonkeyPatch) -> None:
     kept = {rule, "bounds"} if rule == "outer bounds" else {rule}
@@ -75,7 +61,7 @@ def test_one_rule_by_itself_loses_nothing(rule: str, monkeypatch: pytest.MonkeyP
     for name, switch_off in OFF.items():
         if name not in kept:
             switch_off(monkeypatch)
-    for seed, space, costs in small(8, 40, first=500):
+    for seed, space, costs in small_mapspaces(8, 40, first=500):
         for objective, goal in GOALS.items():
             solution = solve.solve(space, goal)
             assert solution.best is not None, seed
@@ -131,7 +117,7 @@ def beginnings(frame: Frame, mapping: Mapping) -> Iterator[Labels]:
 def test_bounds_of_beginnings_stay_below_the_cost_of_the_whole(monkeypatch: pytest.MonkeyPatch) -> None:
     OFF["idle loops outside"](monkeypatch)
     finished = 0
-    for seed, space, _ in small(8, 60, first=900):
+    for seed, space, _ in small_mapspaces(8, 60, first=900):
         for retention in space.retentions():
             for frame in frames_of(retention):
                 for mapping in all_mappings(space):
@@ -200,7 +186,7 @@ def test_a_dropped_label_is_no_better_than_a_kept_one_with_the_same_future() -> 
                 assert any(better(one, row) for one in kept), row
 
 
-@pytest.mark.parametrize("shape", [(2, 4, 4, 1, 1, 1), (2, 3, 4, 1, 3, 1), (4, 2, 3, 1, 1, 1)])
+@pytest.mark.parametrize("shape", [(2, 4, 4, 1, 1, 1), (4, 2, 3, 1, 1, 1)])
 @pytest.mark.parametrize("words", [6, 10])
 def test_what_outer_stages_add_at_least(shape: Shape, words: int, monkeypatch: pytest.MonkeyPatch) -> None:
     space = simple3_space(shape)
@@ -276,7 +262,7 @@ def conv(stride: int, dilation: int) -> Mapspace:
 
 
 def test_one_split_over_columns_and_rows_stands_for_all_where_hops_are_free() -> None:
-    for _, space, _ in small(10, 100, first=1300):
+    for _, space, _ in small_mapspaces(10, 100, first=1300):
         for retention in space.retentions():
             spread = spread_choices(retention)
             hops = any(space.hierarchy.levels[index].energy_per_hop_pj for index in retention.stages)
