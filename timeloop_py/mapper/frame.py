@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from timeloop_py.mapper.labels import CLOSED, UNPLACED, Integers, Labels, Numbers
+from timeloop_py.mapper.labels import OPEN, STUCK, UNPLACED, Integers, Labels, Numbers
 from timeloop_py.mapper.mapspace import Retention
 from timeloop_py.mapper.objective import Goal
 from timeloop_py.mapper.outer import OuterBound, Rows
@@ -20,6 +20,7 @@ from timeloop_py.mapper.words import WordCounter, Words
 
 if TYPE_CHECKING:
     from timeloop_py.mapper.innermost import Tables
+    from timeloop_py.mapper.node_order import NodeOrder
 
 
 class Frame:
@@ -40,7 +41,7 @@ class Frame:
         self.prices = find_prices(retention, spread, self.counter)
         self.dims = self.space.dims
         #: the enumerations of the innermost stage by the order of its nodes, kept from one goal to the next
-        self.tables: dict[tuple[int, ...], Tables] = {}
+        self.tables: dict[NodeOrder, Tables] = {}
         self.sizes = [sizes_of(self.space.problem.dims[dim], self.space.imperfect) for dim in self.dims]
         self.nodes = retention.nodes
         self.levels = [self.space.hierarchy.levels[index] for index in retention.stages]
@@ -60,6 +61,13 @@ class Frame:
         """Index of the size that holds all temporal iterations: (choices, dimensions)."""
         columns = [np.searchsorted(sizes, self.spread.full[:, axis]) for axis, sizes in enumerate(self.sizes)]
         return np.array(columns, dtype=np.int64).reshape(len(self.dims), len(self.spread)).T
+
+    @cached_property
+    def pinned(self) -> NDArray[np.bool_]:
+        """(choices, interfaces): a dimension idle to the node is pinned, so that it counts where its loops stand."""
+        pinned = np.asarray(self.spread.pins.any(axis=1))
+        idle = [np.asarray(pinned[:, self.relevance[index].idle].any(axis=1)) for index in self.interface]
+        return np.stack(idle, axis=1) if idle else np.zeros((len(self.spread), 0), dtype=bool)
 
     @cached_property
     def successors(self) -> list[list[NDArray[np.int64]]]:
@@ -141,6 +149,21 @@ class Frame:
             cycles = np.maximum(cycles, (load / rates[chosen]).max(axis=1))
         return energy, cycles + self.prices.latency_cycles
 
+    def slides(self, labels: Labels, axis: int | None = None) -> NDArray[np.bool_]:
+        """True where a tile is still kept for which it matters how loops (or those over one dimension) stand around it.
+
+        With imperfect factors any dimension matters: last passes are cut short.
+        """
+        kept = np.zeros(len(labels), dtype=bool)
+        for index, number in self.interface.items():
+            relevance = self.relevance[index]
+            if not self.tracked[index] or not (
+                axis is None or self.space.imperfect or relevance.window[axis] or relevance.slides_both_ways
+            ):
+                continue
+            kept |= labels.status[:, number] >= OPEN
+        return kept
+
     def bound(self, labels: Labels, goal: Goal) -> Numbers:
         """A lower bound of the goal's measure for every label."""
         energy, cycles = self.lower_bounds(labels)
@@ -148,7 +171,10 @@ class Frame:
         for mask in self._outer:
             rows = np.flatnonzero(labels.placed == mask)
             if len(rows):
-                extra[rows] = self.outer_pj(labels.inside[rows], labels.spread[rows], mask, labels.status[rows])
+                some = labels.rows(rows)
+                stays_put = (some.below & STUCK != 0) | ((some.below != 0) & self.slides(some)[:, None])
+                movable = (some.status == OPEN) & ~stays_put & ~self.pinned[some.spread]
+                extra[rows] = self.outer_pj(some.inside, some.spread, mask, movable)
         return _with_extra(goal, energy, cycles, extra)
 
     def least(self, goal: Goal) -> float:
@@ -159,16 +185,16 @@ class Frame:
     def outside_pj(self) -> Numbers:
         """Energy beyond the least words that the stages between outermost and innermost add at least, (choices,)."""
         smallest = np.zeros((len(self.spread), len(self.dims)), dtype=np.int16)
-        closed = np.full((len(self.spread), len(self.interface)), CLOSED, dtype=np.int64)
+        none = np.zeros((len(self.spread), len(self.interface)), dtype=bool)
         choices = np.arange(len(self.spread))
-        added = (bound.extra_pj(smallest, choices, closed) for bound in self._outer.values())
+        added = (bound.extra_pj(smallest, choices, none) for bound in self._outer.values())
         return sum(added, start=np.zeros(len(self.spread)))
 
-    def outer_pj(self, inside: NDArray[np.int16], spread: Rows, mask: int, status: Integers) -> Numbers:
+    def outer_pj(self, inside: NDArray[np.int16], spread: Rows, mask: int, movable: NDArray[np.bool_]) -> Numbers:
         """Energy beyond the least words that the stage outside the nodes of ``mask`` adds at least."""
         if mask not in self._outer:
             return np.zeros(len(inside))
-        return self._outer[mask].extra_pj(inside, spread, status)
+        return self._outer[mask].extra_pj(inside, spread, movable)
 
     @cached_property
     def _outer(self) -> dict[int, OuterBound]:
@@ -207,6 +233,8 @@ class Frame:
             placed=np.zeros(rows, dtype=np.int64),
             status=np.full((rows, crossings), UNPLACED, dtype=np.int64),
             looped=np.zeros(rows, dtype=np.int64),
+            covered=np.zeros(rows, dtype=np.int64),
+            below=np.zeros((rows, crossings), dtype=np.int64),
             started=np.zeros((rows, dims if self.space.constraints.factors else 0), dtype=np.int16),
             rank=np.full(rows, -1, dtype=np.int16),
             used=np.zeros((rows, len(self.levels))),

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from timeloop_py.mapper.constraints import Limits
 from timeloop_py.mapper.frame import Frame
-from timeloop_py.mapper.labels import CLOSED, OPEN, Integers, Labels
+from timeloop_py.mapper.labels import CLOSED, OPEN, STUCK, Integers, Labels
 from timeloop_py.mapper.words import Place
 
 
@@ -73,8 +73,15 @@ class Growth:
             if index in self.frame.interface:
                 labels = self._open(labels, index)
         mask = self.mask | sum(self.frame.bit[index] for index in group)
+        below = labels.below.copy()
+        # Moved past a loop further outside, an earlier node stands inside the new ones, in a segment of its own.
+        earlier = [number for index, number in self.frame.interface.items() if index not in group]
+        below[:, earlier] &= STUCK
         labels = labels.with_columns(
-            placed=np.full(len(labels), mask, dtype=np.int64), looped=np.zeros(len(labels), dtype=np.int64)
+            placed=np.full(len(labels), mask, dtype=np.int64),
+            looped=np.zeros_like(labels.looped),
+            covered=np.zeros_like(labels.covered),
+            below=below,
         )
         after = Growth(self.frame, mask)
         if after.stage < self.stage:
@@ -100,10 +107,11 @@ class Growth:
         frame = self.frame
         tile = frame.tile_sizes(labels.inside)
         words = frame.counter.first(frame.nodes[index], tile, self._place_of(labels))
-        status = labels.status.copy()
+        status, below = labels.status.copy(), labels.below.copy()
         code = frame.tile_code(index, labels.inside) if frame.tracked[index] else 0
         status[:, frame.interface[index]] = OPEN + code
-        return frame.charged(labels.with_columns(status=status), index, words)
+        below[:, frame.interface[index]] = labels.covered
+        return frame.charged(labels.with_columns(status=status, below=below), index, words)
 
     def _complete(self, labels: Labels, outer: int) -> Labels:
         """All nodes of the stage stand: the array above it comes next, and the loops of an outer stage."""
@@ -149,16 +157,19 @@ class Growth:
         sizes = frame.sizes[axis]
         bound = -(-sizes[target] // sizes[labels.inside[:, axis]])
         place = self._place_of(labels)
+        below = self._below(labels, axis)
         for index in self.placed:
             if index in frame.interface:
                 labels = self._cross(labels, index, place, axis, bound)
         inside = labels.inside.copy()
         inside[:, axis] = target
-        looped = np.where(self._any_kept(labels), labels.looped | (1 << axis), 0)
+        kept = self._any_kept(labels)
+        looped, covered = np.where(kept, labels.looped | (1 << axis), 0), np.where(kept, labels.looped, 0)
         rank = labels.rank
         if frame.dims[axis] in self.order:
             rank = np.full(len(labels), self.order.index(frame.dims[axis]), dtype=np.int16)
-        return labels.with_columns(inside=inside, looped=looped, rank=rank), rows, np.asarray(bound, dtype=np.int64)
+        labels = labels.with_columns(inside=inside, looped=looped, covered=covered, below=below, rank=rank)
+        return labels, rows, np.asarray(bound, dtype=np.int64)
 
     def _targets(self, labels: Labels, axis: int) -> tuple[NDArray[np.intp], Integers]:
         """Rows that may take a loop over a dimension, and the index of the tile size it leads to."""
@@ -204,18 +215,47 @@ class Growth:
         The dimension is none of the tensor's own, and nothing has moved since the node was placed: outside the loop
         the node holds the same tile as long and receives the same words. It can move there unless a node of an outer
         stage stands between; other nodes and their loops do not notice. The label with the node placed later is
-        searched, too.
+        searched, too, unless the loop then shares a segment with another one over its dimension, while a tile slides
+        that both move: the two are not one loop (:meth:`_stays_put`).
         """
+        if not self._could_move(index, axis):
+            return np.zeros(len(labels), dtype=bool)
+        return self._unmoved(labels, index) & ~self._stays_put(labels, index, axis)
+
+    def _could_move(self, index: int, axis: int) -> bool:
         frame = self.frame
-        if index not in frame.interface or not frame.relevance[index].idle[axis]:
+        idle = index in frame.interface and bool(frame.relevance[index].idle[axis])
+        return idle and self.outermost >= frame.nodes[index].stage
+
+    def _unmoved(self, labels: Labels, index: int) -> NDArray[np.bool_]:
+        """True where a node still holds its first tile."""
+        code = self.frame.tile_code(index, labels.inside) if self.frame.tracked[index] else 0
+        return np.asarray(labels.status[:, self.frame.interface[index]] == OPEN + code)
+
+    def _stays_put(self, labels: Labels, index: int, axis: int) -> NDArray[np.bool_]:
+        """True where a node cannot move outside a loop: the nest without it in between would be none of the space.
+
+        Its segment inside and the loop would then be one segment, with two loops over the dimension and others between.
+        No single loop need stand for both where a tile is still sliding over the dimension. (A tile that does not have
+        the dimension slides no worse with both innermost in the segment, unless its window slides both ways.)
+        """
+        below = labels.below[:, self.frame.interface[index]]
+        if not below.any():
             return np.zeros(len(labels), dtype=bool)
-        if self.outermost < frame.nodes[index].stage:
-            return np.zeros(len(labels), dtype=bool)
-        status = labels.status[:, frame.interface[index]]
-        unmoved = status == OPEN
-        if frame.tracked[index]:
-            unmoved = status == OPEN + frame.tile_code(index, labels.inside)
-        return np.asarray(unmoved)
+        slides = (below >> axis & 1 == 1) & self.frame.slides(labels, axis)
+        return np.asarray((below & STUCK != 0) | slides)
+
+    def _below(self, labels: Labels, axis: int) -> Integers:
+        """``below`` after a loop: nodes that stay through it with their tile cannot move past it later on."""
+        below = labels.below
+        for index in self.placed:
+            if self._could_move(index, axis):
+                number = self.frame.interface[index]
+                rows = np.flatnonzero(self._unmoved(labels, index) & (below[:, number] != 0))
+                if len(rows):
+                    below = below.copy() if below is labels.below else below
+                    below[rows, number] |= STUCK
+        return below
 
     def _cross(self, labels: Labels, index: int, place: Place, axis: int, bound: Integers) -> Labels:
         """What the loop brings into the tiles of a placed node."""
@@ -251,12 +291,7 @@ class Growth:
         Anywhere else loops of a dimension in one segment may as well be one: where all interfaces are closed no order
         counts, and a tile that stays as long as no loop of its own comes stays longer if the idle loops come first.
         """
-        frame = self.frame
-        kept = np.zeros(len(labels), dtype=bool)
-        for index in self.placed:
-            if index in frame.interface and frame.tracked[index]:
-                kept |= labels.status[:, frame.interface[index]] >= OPEN
-        return kept
+        return self.frame.slides(labels)
 
     def _place_of(self, labels: Labels) -> Place:
         """Where the next loop goes: outside the arrays of all stages that are complete."""

@@ -18,23 +18,28 @@ Where a tensor with overlapping tiles is held further in, the order of the loops
 thought past a loop that has to stay where it is: the first move is then only made past dimensions that leave nothing of
 the overlapping tile in place either (outermost in their segment, they let all other loops of it profit from overlaps),
 the second not at all. The outermost node is not moved: it may be waiting for loops beyond the stage.
+
+A node that is not moved outwards past a loop may still stay through it. Where no other loop over that dimension stands
+directly inside the node, the nest with the node moved is priced in its place: it costs as much. Otherwise moving the
+node would leave two loops over one dimension in a segment; those nests are enumerated by themselves, with tile sizes
+chosen both where the node stands and where its stay ends (:class:`timeloop_py.mapper.node_order.NodeOrder`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property, reduce
-from itertools import permutations
 
 import numpy as np
 from numpy.typing import NDArray
 
 from timeloop_py.mapper.frame import Frame
-from timeloop_py.mapper.labels import CLOSED, OPEN, Integers, Labels, Numbers
+from timeloop_py.mapper.labels import CLOSED, OPEN, STUCK, Integers, Labels, Numbers
+from timeloop_py.mapper.node_order import NodeOrder
 from timeloop_py.mapper.objective import TIE, Goal
 from timeloop_py.mapper.pairs import Pairs
 from timeloop_py.mapper.seeds import Seeds
-from timeloop_py.mapper.sides import Rows, divisor_chains, make_side, spatial_choices
+from timeloop_py.mapper.sides import Rows, Side, divisor_chains, make_side, spatial_choices
 from timeloop_py.mapper.windows import sweep
 from timeloop_py.mapper.words import Place, Words
 
@@ -45,27 +50,6 @@ ROWS = 1 << 15
 Ceiling = Callable[[], float]
 
 
-def applies(frame: Frame) -> bool:
-    """Whether the innermost stage of a frame can be enumerated this way."""
-    space = frame.space
-    stage = len(frame.levels) - 1
-    nodes = [index for index, node in enumerate(frame.nodes) if node.stage == stage]
-    if space.space == "level" or space.imperfect or space.constraints.bind_loops or stage == 0 or not frame.dims:
-        return False
-    if any(index not in frame.interface for index in nodes) or sum(frame.tracked[index] for index in nodes) > 1:
-        return False
-    # Only the outermost node is kept open towards the stage above: where two nodes could profit from the same loop
-    # there, the search does without this enumeration.
-    plain = [frame.relevance[index].idle for index in nodes if not frame.tracked[index]]
-    return bool((sum((idle.astype(int) for idle in plain), start=np.zeros(len(frame.dims))) <= 1).all())
-
-
-def node_orders(frame: Frame) -> list[tuple[int, ...]]:
-    """The orders in which the nodes of the innermost stage can stand, outermost first."""
-    stage = len(frame.levels) - 1
-    return list(permutations(index for index, node in enumerate(frame.nodes) if node.stage == stage))
-
-
 class Innermost:
     """The nests that hold all nodes of the innermost stage, in one order, as labels of a search.
 
@@ -73,7 +57,7 @@ class Innermost:
     order, which the search builds itself. ``unused`` are the choices of spatial factors for which it has to.
     """
 
-    def __init__(self, frame: Frame, order: tuple[int, ...]) -> None:
+    def __init__(self, frame: Frame, order: NodeOrder) -> None:
         self.frame = frame
         self.order = order
         self.unused: set[int] = set()
@@ -101,14 +85,19 @@ class Innermost:
 class Tables:
     """Both sides of one order, and the matrices of their pairs."""
 
-    def __init__(self, frame: Frame, order: tuple[int, ...]) -> None:
+    def __init__(self, frame: Frame, order: NodeOrder) -> None:
         self.frame = frame
         self.order = order
+        self.nodes = nodes = order.positions
         self.stage = len(frame.levels) - 1
-        self.windowed = next((place for place, index in enumerate(order) if frame.tracked[index]), None)
+        self.windowed = next((place for place, index in enumerate(nodes) if frame.tracked[index]), None)
+        #: positions of nodes of which only the first tiles are counted here: the loops beyond the stage tell the rest
+        self.waiting = [place for place in range(1 + order.waiting_too) if place != self.windowed]
         others, windows = self._axes()
-        self.others = make_side(frame, order, others, self._chains, self._fits)
-        self.windows = make_side(frame, order, windows, self._chains, self._fits)
+        self.others = make_side(frame, nodes, others, self._chains, self._fits)
+        self.windows = make_side(frame, nodes, windows, self._chains, self._fits)
+        if order.stands is not None:
+            self._leave_only_stays(order.stands)
         numbers = [spatial_choices(frame, axes)[1] for axes in (others, windows)]
         self._groups: dict[tuple[int, int], list[int]] = {}
         for row, pair in enumerate(zip(*(one.tolist() for one in numbers), strict=True)):
@@ -123,25 +112,54 @@ class Tables:
         """Axes of the two sides: others, windows. Without windows, two sides with about as many choices."""
         axes = range(len(self.frame.dims))
         if self.windowed is not None:
-            window = self.frame.relevance[self.order[self.windowed]].window
+            window = self.frame.relevance[self.nodes[self.windowed]].window
             return [axis for axis in axes if not window[axis]], [axis for axis in axes if window[axis]]
         ordered = sorted(axes, key=lambda axis: -len(self.frame.sizes[axis]))
         return sorted(ordered[::2]), sorted(ordered[1::2])
 
     def _chains(self, axis: int, size: int) -> Integers:
         """Tile sizes of a dimension at the nodes, (choices, nodes), after the reductions."""
-        rows = [chain for chain in divisor_chains(size, len(self.order)) if self._stays(axis, chain)]
-        return np.array(rows, dtype=np.int64)
+        chains = divisor_chains(size, len(self.nodes))
+        rows = [chain for chain in chains if self._stays(axis, chain) and self._keeps(axis, chain)]
+        return np.array(rows, dtype=np.int64).reshape(len(rows), len(self.nodes))
+
+    def _keeps(self, axis: int, chain: tuple[int, ...]) -> bool:
+        """Whether a node with two positions keeps its tile through the loop between them."""
+        stands = self.order.stands
+        if stands is None:
+            return True
+        if self.order.waiting_too and chain[0] != chain[1]:
+            return False
+        if chain[stands - 1] == chain[stands]:
+            return True
+        idle = self.frame.relevance[self.nodes[stands]].idle[axis]
+        return bool(idle) and chain[stands - 2] == chain[stands - 1]
+
+    def _leave_only_stays(self, stands: int) -> None:
+        """Leave out rows in which the node with two positions needs only one.
+
+        It does not move outwards where, over some dimension, a loop stands both directly outside and directly inside,
+        and where the overlapping tile is still sliding there, and receives fewer words than with one longer loop.
+        """
+        outer, here, inner = (self.windows.chains[:, stands + one] for one in (-1, 0, 1))
+        windows = self.windows.rows(np.flatnonzero(((outer > here) & (here > inner)).any(axis=1)))
+        outer, here, inner = (windows.chains[:, stands + one] for one in (-1, 0, 1))
+        node, begin = self.frame.nodes[self.nodes[stands + 1]], windows.at(stands + 1)
+        apart = sweep(windows.counter, node, inner, begin, [here // inner, outer // here]).words
+        moved = sweep(windows.counter, node, inner, begin, [outer // inner]).words
+        self.windows = windows.rows(np.flatnonzero(apart.every < moved.every * (1 - TIE)))
+        here, inner = (self.others.chains[:, stands + one][:, self._closing] for one in (0, 1))
+        self.others = self.others.rows(np.flatnonzero((here == inner).all(axis=1)))
 
     def _stays(self, axis: int, chain: tuple[int, ...]) -> bool:
         """False where one of the module's two moves applies to a node."""
-        for position, index in enumerate(self.order):
+        for position, index in enumerate(self.nodes):
             if position in (0, self.windowed):
                 continue
             relevance = self.frame.relevance[index]
             inner = chain[position + 1] if position + 1 < len(chain) else 1
             ordered = self.windowed is not None and self.windowed > position
-            harmless = not ordered or self.frame.relevance[self.order[self.windowed or 0]].simple[axis]
+            harmless = not ordered or self.frame.relevance[self.nodes[self.windowed or 0]].simple[axis]
             if relevance.simple[axis] and chain[position] > inner and harmless:
                 return False
             if relevance.idle[axis] and chain[position - 1] > chain[position] and not ordered:
@@ -151,16 +169,17 @@ class Tables:
     def _fits(self, tile_words: Sequence[Numbers]) -> NDArray[np.bool_]:
         """Whether tiles of these words, node by node, find room together."""
         words = np.stack(tile_words, axis=1)
-        return self._fit_beside(words, np.ones((len(self.order), 1)))[:, 0]
+        return self._fit_beside(words, np.ones((len(self.nodes), 1)))[:, 0]
 
     def _fit_beside(self, first: Numbers, second: Numbers) -> NDArray[np.bool_]:
-        """Whether the tiles of pairs fit: words are products of (rows, nodes) and (nodes, columns)."""
+        """Whether the tiles of pairs fit: words are products of (rows, positions) and (positions, columns)."""
         level = self.frame.levels[self.stage]
+        held = self.order.held
         fits = np.ones((len(first), second.shape[1]), dtype=bool)
         if level.usable_words is not None:
-            fits &= first @ second <= level.usable_words
-        for position, index in enumerate(self.order):
-            own = level.usable_words_of(self.frame.nodes[index].tensor.name)
+            fits &= first[:, held] @ second[held] <= level.usable_words
+        for position in held:
+            own = level.usable_words_of(self.frame.nodes[self.nodes[position]].tensor.name)
             if own is not None:
                 fits &= first[:, position, None] * second[position] <= own
         return fits
@@ -173,7 +192,7 @@ class Tables:
             for pairs in self._case_pairs(case, goal, ceiling):
                 for begin in range(0, len(pairs.spread), ROWS):
                     part = pairs.rows(slice(begin, begin + ROWS))
-                    part = part.rows(self._possible(part))
+                    part = part.rows(self._possible(case, part))
                     if not len(part.spread):
                         continue
                     for exact in (False, True):
@@ -210,10 +229,11 @@ class Tables:
             self._row_cache[key] = np.flatnonzero(others), np.flatnonzero(self.windows.choice == second)
         return self._row_cache[key]
 
-    def _possible(self, pairs: Pairs) -> Rows:
+    def _possible(self, case: int, pairs: Pairs) -> Rows:
         """Pairs that their spatial factors allow, and that the stages outside leave within the energy."""
         frame = self.frame
-        outermost = self.others.chains[pairs.others, 0] * self.windows.chains[pairs.windows, 0]
+        chains = self.others.chains[pairs.others] * self.windows.chains[pairs.windows]
+        outermost = chains[:, 0]
         pins = frame.spread.pins[pairs.spread, self.stage - 1]
         fine = ((pins == 0) | (pins == outermost)).all(axis=1)
         fine &= (frame.spread.full[pairs.spread] % outermost == 0).all(axis=1)
@@ -221,22 +241,68 @@ class Tables:
         if not len(rows):
             return rows
         inside = [np.searchsorted(sizes, outermost[rows, axis]) for axis, sizes in enumerate(frame.sizes)]
-        status = np.full((len(rows), len(frame.interface)), CLOSED, dtype=np.int64)
-        if self.windowed != 0:
-            status[:, frame.interface[self.order[0]]] = OPEN
-        extra = frame.outer_pj(np.stack(inside, axis=1).astype(np.int16), pairs.spread[rows], self._mask, status)
+        movable = np.zeros((len(rows), len(frame.interface)), dtype=bool)
+        for place in self.waiting:
+            number = frame.interface[self.nodes[place]]
+            stays_put = self._below(case, place, pairs.windows[rows]) != 0
+            movable[:, number] = ~stays_put & ~frame.pinned[pairs.spread[rows], number]
+        extra = frame.outer_pj(np.stack(inside, axis=1).astype(np.int16), pairs.spread[rows], self._mask, movable)
         return rows[pairs.energy[rows] + extra <= pairs.most[rows] * (1 + TIE)]
 
     @property
     def _mask(self) -> int:
-        return sum(self.frame.bit[index] for index in self.order)
+        return sum(self.frame.bit[index] for index in set(self.nodes))
+
+    def _below(self, case: int, place: int, windows: Rows) -> Integers:
+        """What labels have to remember of the loops inside a waiting node, by rows of the windows."""
+        if place:
+            return np.full(len(windows), STUCK, dtype=np.int64)
+        if case or not self.windowed:
+            return np.zeros(len(windows), dtype=np.int64)
+        missing = windows[self._stays_below[windows] < 0]
+        if len(missing):
+            missing = np.unique(missing)
+            self._stays_below[missing] = self._find_stays(self.windows.rows(missing))
+        return self._stays_below[windows]
+
+    @cached_property
+    def _stays_below(self) -> Integers:
+        """Known bits of :meth:`_find_stays`, by rows of the windows; -1: not asked for yet."""
+        return np.full(len(self.windows), -1, dtype=np.int64)
+
+    def _find_stays(self, windows: Side) -> Integers:
+        """Bits of the dimensions over which a loop directly outside the outermost node may be worth staying through.
+
+        The node could move past it, and the loop inside over the same dimension, if any, would become longer. Where no
+        bound of the loop brings fewer words into the overlapping tile than that, the node need not stay.
+        """
+        frame, place = self.frame, self.windowed or 0
+        idle, node = frame.relevance[self.nodes[0]].idle, frame.nodes[self.nodes[place]]
+        inner = 2 if self.order.stands == 2 else 1
+        tile, outer, begin = windows.chains[:, place], windows.chains[:, 0], windows.at(inner)
+        full = windows.counter.spread.full[windows.spread]
+        found = np.zeros(len(windows), dtype=np.int64)
+        for axis in np.flatnonzero(idle & frame.relevance[self.nodes[place]].window):
+            inside = (outer[:, axis] > begin.inside[:, axis]) & (outer > begin.inside).any(axis=1)
+            left = full[:, axis] // outer[:, axis]
+            for bound in np.unique(left[inside & (left > 1)]):
+                for factor in (one for one in range(2, int(bound) + 1) if bound % one == 0):
+                    rows = np.flatnonzero(inside & (left == bound))
+                    more = np.ones((len(rows), outer.shape[1]), dtype=np.int64)
+                    more[:, axis] = factor
+                    some = Place(begin.inside[rows], begin.spread[rows], begin.passed)
+                    segment = outer[rows] // some.inside
+                    apart = sweep(windows.counter, node, tile[rows], some, [segment, more]).words
+                    moved = sweep(windows.counter, node, tile[rows], some, [segment * more]).words
+                    found[rows[apart.every < moved.every * (1 - TIE)]] |= 1 << int(axis)
+        return found
 
     @cached_property
     def _closing(self) -> list[int]:
         """Axes of the other side over which a loop leaves nothing of the overlapping tile in place."""
         if self.windowed is None:
             return []
-        simple = self.frame.relevance[self.order[self.windowed]].simple
+        simple = self.frame.relevance[self.nodes[self.windowed]].simple
         return [axis for axis in self.others.axes if simple[axis]]
 
     @cached_property
@@ -277,10 +343,9 @@ class Tables:
         certain = prices.fixed_pj[spreads].copy()
         terms: list[tuple[Words, Words]] = []
         factors: list[float] = []
-        here = {index: position for position, index in enumerate(self.order)}
         for index, number in frame.interface.items():
-            position = here.get(index)
-            if position is None or (position == 0 and position != self.windowed):
+            position = self.nodes.index(index) if index in self.nodes else None
+            if position is None or position in self.waiting:
                 certain += frame.least_pj[spreads, number]
                 continue
             if position == self.windowed:
@@ -391,25 +456,26 @@ class Tables:
         indices = np.stack(inside, axis=2).astype(np.int16)
         labels = frame.start().rows(spreads)
         labels = labels.with_columns(inside=indices[:, 0], placed=np.full(len(chains), self._mask, dtype=np.int64))
-        for position, index in enumerate(self.order):
+        for position in self.order.held:
+            index = self.nodes[position]
             number = frame.interface[index]
             words = self._words_of_pairs(case, position, others, windows)
             if exact and position == self.windowed:
                 words = self._with_idle_loops(case, spreads, chains, words)
             labels = frame.charged(labels, index, words)
-            status, rest = labels.status.copy(), labels.rest.copy()
+            status, rest, below = labels.status.copy(), labels.rest.copy(), labels.below.copy()
             if position == self.windowed and case == 0:
                 status[:, number] = OPEN + frame.tile_code(index, indices[:, position])
-            elif position == 0 and position != self.windowed:
-                status[:, number] = OPEN
+            elif position in self.waiting:
+                status[:, number], below[:, number] = OPEN, self._below(case, position, windows)
             else:
                 status[:, number], rest[:, number] = CLOSED, 0.0
-            labels = labels.with_columns(status=status, rest=rest)
+            labels = labels.with_columns(status=status, rest=rest, below=below)
         return labels, chains
 
     def _words_of_pairs(self, case: int, position: int, others: Rows, windows: Rows) -> Words:
-        if position == 0 != self.windowed:
-            return self.others.first[0].rows(others) * self.windows.first[0].rows(windows)
+        if position in self.waiting:
+            return self.others.first[position].rows(others) * self.windows.first[position].rows(windows)
         return reduce(Words.__add__, (one.rows(others) * two.rows(windows) for one, two in self._words(case, position)))
 
     def _with_idle_loops(self, case: int, spread: Rows, chains: Integers, words: Words) -> Words:
@@ -418,7 +484,7 @@ class Tables:
         among = np.flatnonzero((chains[:, top, self._idle] > chains[:, place, self._idle]).any(axis=1))
         if not len(among):
             return words
-        node = frame.nodes[self.order[place]]
+        node = frame.nodes[self.nodes[place]]
         some = chains[among]
         open_to = np.where(np.isin(np.arange(some.shape[2]), self._closing), some[:, place], some[:, top])
         spreads = spread[among]

@@ -15,6 +15,8 @@ Chosen = NDArray[np.intp] | NDArray[np.bool_]
 #: Status of an interface: its node is not placed; nothing of its tile is kept any longer; its tile is kept so far.
 #: A status above OPEN says which tile it is (plus one), where that matters.
 UNPLACED, CLOSED, OPEN = -2, -1, 0
+#: Bit of ``below``: a loop stands directly outside the node that its tile stays through.
+STUCK = 1 << 30
 
 
 @dataclass(frozen=True)
@@ -23,12 +25,13 @@ class Labels:
 
     ``inside`` (rows, dimensions): index of the temporal tile size of every dimension. ``spread``: choice of spatial
     factors. ``placed``: bits of the storage nodes inside. ``status`` (rows, interfaces). ``looped``: bits of dimensions
-    that have a loop in the current segment already (where that matters). ``started`` (rows, dimensions): index of the
-    tile size where the current level's loops begin, ``rank``: position in the level's prescribed order (both where
-    constraints ask for them). ``used`` (rows, stages): words in stages of which some nodes are placed. ``energy_pj``
-    and ``load`` (rows, ports): what is certain to happen. ``rest`` (rows, interfaces): the share of the least words of
-    an interface that has not happened yet. ``parent`` and ``action``: the partial nest that this one continues, and
-    how.
+    that have a loop in the current segment already (where that matters), ``covered``: those of them that are not its
+    outermost one. ``below`` (rows, interfaces): the bits covered in the segment directly inside the interface's node,
+    and STUCK. ``started`` (rows, dimensions): index of the tile size where the current level's loops begin, ``rank``:
+    position in the level's prescribed order (both where constraints ask for them). ``used`` (rows, stages): words in
+    stages of which some nodes are placed. ``energy_pj`` and ``load`` (rows, ports): what is certain to happen. ``rest``
+    (rows, interfaces): the share of the least words of an interface that has not happened yet. ``parent`` and
+    ``action``: the partial nest that this one continues, and how.
     """
 
     inside: NDArray[np.int16]
@@ -36,6 +39,8 @@ class Labels:
     placed: Integers
     status: Integers
     looped: Integers
+    covered: Integers
+    below: Integers
     started: NDArray[np.int16]
     rank: NDArray[np.int16]
     used: Numbers
@@ -72,6 +77,9 @@ def undominated(labels: Labels, sizes: Sequence[int], slack_pj: Numbers) -> Labe
     depend on these alone. If one has also used no more of any buffer that is still being filled, every continuation of
     the other is one of its own, at no more energy and no more load. ``slack_pj`` (per choice of spatial factors) is
     what rounding to lines may add in the end: a label within it is no better for certain.
+
+    ``covered`` and ``below`` are no part of the future: they only tell which loops need not be tried outside a node,
+    for a nest that costs no more is searched in their place (:meth:`timeloop_py.mapper.growth.Growth._better_outside`).
 
     What is kept of equal labels is the first.
     """

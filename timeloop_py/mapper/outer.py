@@ -19,11 +19,13 @@ what is swept inside that loop is ``U`` words and the tile holds ``T``, each of 
 words, at no more words, and that tile takes at most ``T / h``; the others cost at least ``1 - h`` of all words per
 iteration. So the bound with the tile's room times ``h``, and its further passes times ``1 - h``, holds for every ``h``.
 
-A node further in that is still open, the outermost of its stage, adds to this. Either it is left where it is, at
-``b``, and its words are the least ones times the iterations outside of the dimensions that it does not have. Or a node
-``X`` of the stage is placed around it first, with nothing in between, and then comes a loop that the open node does not
-have. If ``X`` has it, ``X`` is left at ``b`` as well, and pays for the dimensions that it does not have. (``X`` is of
-another tensor: around the open node's own tile, that loop would stand inside the outer node as well.)
+A node further in that is still open, the outermost of its stage, adds to this, if it may move outside any idle loop
+(:meth:`timeloop_py.mapper.growth.Growth._better_outside`), so that none stands directly around it. Either it is left
+where it is, at ``b``, and its words are the least ones times the iterations outside of the dimensions that it does not
+have. Or a node ``X`` of the stage is placed around it first, with nothing in between, and then comes a loop that the
+open node does not have. If ``X`` has it, ``X`` is left at ``b`` as well, and pays for the dimensions that it does not
+have. (``X`` is of another tensor: around the open node's own tile, that loop would stand inside the outer node as
+well.)
 """
 
 from __future__ import annotations
@@ -35,7 +37,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from timeloop_py.mapper.labels import OPEN, Integers, Numbers
+from timeloop_py.mapper.labels import Integers, Numbers
 from timeloop_py.mapper.rank_words import WordTables
 
 Rows = NDArray[np.int32] | NDArray[np.int64]
@@ -70,17 +72,18 @@ class OuterBound:
         self._known: Numbers = np.zeros((0, math.prod(map(len, frame.sizes))))
         self._place = np.full(len(frame.spread), -1, dtype=np.int64)
 
-    def extra_pj(self, inside: NDArray[np.int16], spread: Rows, status: Integers) -> Numbers:
+    def extra_pj(self, inside: NDArray[np.int16], spread: Rows, movable: NDArray[np.bool_]) -> Numbers:
         """The bound for nests with all nodes further in and none of the stage; infinite where nothing fits.
 
-        ``inside`` (rows, dimensions): indices of tile sizes, ``status`` (rows, interfaces): as in labels.
+        ``inside`` (rows, dimensions): indices of tile sizes, ``movable`` (rows, interfaces): the interface's node is
+        open, and no loop that is idle to it will stand directly around it.
         """
         extra = self._stage_pj(inside, spread)
         frame = self.frame
         for index, number in frame.interface.items():
             if frame.nodes[index].stage <= self.stage or frame.tracked[index]:
                 continue
-            rows = np.flatnonzero(status[:, number] == OPEN)
+            rows = np.flatnonzero(movable[:, number])
             if not len(rows):
                 continue
             some = inside[rows], spread[rows]

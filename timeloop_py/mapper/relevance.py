@@ -21,6 +21,8 @@ class Relevance:
 
     simple: NDArray[np.bool_]
     window: NDArray[np.bool_]
+    #: dimensions of one window have coefficients of both signs
+    slides_both_ways: bool
 
     @property
     def idle(self) -> NDArray[np.bool_]:
@@ -34,7 +36,9 @@ class Relevance:
 def relevance(tensor: Tensor, dims: Sequence[str]) -> Relevance:
     """The relevance of ``dims`` to a tensor; dimensions of one iteration are left out of ``dims``."""
     window = {dim for rank in tensor.ranks if sum(one in dims for one in rank.dims) > 1 for dim in rank.dims}
+    windows = [[term.coefficient for term in rank.terms if term.dim in dims] for rank in tensor.ranks]
     return Relevance(
         simple=np.array([dim in tensor.dims and dim not in window for dim in dims], dtype=bool),
         window=np.array([dim in window for dim in dims], dtype=bool),
+        slides_both_ways=any(min(one, default=0) < 0 < max(one, default=0) for one in windows),
     )

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from timeloop_py.mapper.frame import Frame
 from timeloop_py.mapper.growth import Step
 from timeloop_py.mapper.labels import Integers
+from timeloop_py.mapper.node_order import NodeOrder
 from timeloop_py.mapper.windows import sweep
 from timeloop_py.mapper.words import Place
 
@@ -26,13 +27,13 @@ class Seeds:
 
     def forget(self) -> None:
         """Let go of all seeds: no label of theirs is searched from any longer."""
-        self._orders: list[tuple[int, ...]] = []
+        self._orders: list[NodeOrder] = []
         self._chains: list[Integers] = []
         self._spreads: list[NDArray[np.int32]] = []
         self._starts = [0]
 
-    def add(self, order: tuple[int, ...], chains: Integers, spread: NDArray[np.int32]) -> Integers:
-        """Keep seeds, ``chains`` (rows, nodes, dimensions); the actions of their labels."""
+    def add(self, order: NodeOrder, chains: Integers, spread: NDArray[np.int32]) -> Integers:
+        """Keep seeds, ``chains`` (rows, positions, dimensions); the actions of their labels."""
         first = self._starts[-1]
         self._orders.append(order)
         self._chains.append(chains)
@@ -48,18 +49,20 @@ class Seeds:
         return seed_steps(self.frame, self._orders[part], self._chains[part][row], int(self._spreads[part][row]))
 
 
-def seed_steps(frame: Frame, order: tuple[int, ...], chain: Integers, spread: int) -> tuple[Step, ...]:
+def seed_steps(frame: Frame, order: NodeOrder, chain: Integers, spread: int) -> tuple[Step, ...]:
     """Loops and nodes of one seed; loops that slide overlapping tiles stand in their best order."""
     steps = _loop_steps(chain[-1], np.ones_like(chain[-1]))
-    windowed = [position for position, index in enumerate(order) if frame.tracked[index]]
-    for position in range(len(order) - 1, -1, -1):
-        steps.append(Step(nodes=(order[position],)))
+    nodes = order.positions
+    windowed = [position for position, index in enumerate(nodes) if frame.tracked[index]]
+    for position in range(len(nodes) - 1, -1, -1):
+        if position + 1 != order.stands:
+            steps.append(Step(nodes=(nodes[position],)))
         if position == 0:
             break
         segment = chain[position - 1] // chain[position]
         axes = list(range(len(segment)))
         if windowed and windowed[0] >= position:
-            index = order[windowed[0]]
+            index = nodes[windowed[0]]
             place = Place(chain[position][None], np.array([spread]), len(frame.levels) - 1)
             closing = frame.relevance[index].simple
             tile = chain[windowed[0]][None]

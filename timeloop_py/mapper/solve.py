@@ -23,10 +23,11 @@ import numpy as np
 
 from timeloop_py.mapper.frame import Frame
 from timeloop_py.mapper.growth import Step
-from timeloop_py.mapper.innermost import Innermost, applies, node_orders
+from timeloop_py.mapper.innermost import Innermost
 from timeloop_py.mapper.labels import Labels, joined
 from timeloop_py.mapper.mapspace import Mapspace
 from timeloop_py.mapper.nests import MappingCost, mapping_cost, mapping_of
+from timeloop_py.mapper.node_order import NodeOrder, applies, node_orders
 from timeloop_py.mapper.objective import TIE, Goal
 from timeloop_py.mapper.paths import Incumbent, OutOfTimeError, PathSearch
 from timeloop_py.mapper.seeds import SEED, Seeds
@@ -96,7 +97,7 @@ class Part:
         self.shares = shares
         self.numbers = numbers
         self.low = min(lows)
-        self._inner: dict[tuple[int, ...], Innermost] = {}
+        self._inner: dict[NodeOrder, Innermost] = {}
 
     @cached_property
     def frame(self) -> Frame:
