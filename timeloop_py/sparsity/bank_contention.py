@@ -250,13 +250,18 @@ def _arrivals(scatter: Scatter, banks: Table, walks: _Walks, first: int, last: i
     """Products by step, walk and bank, of the steps from ``first`` to before ``last``."""
     part = slice(walks.begins[first], walks.begins[last])
     time = np.repeat(np.arange(last - first), np.diff(walks.begins[first : last + 1]))
-    weights = walks.of_weights[walks.weights[part]] + walks.table[part][:, None] * banks.shape[2]
-    address = weights[:, :, None] + walks.of_activations[walks.activations[part]][:, None, :]
+    sides = [
+        walks.of_weights[walks.weights[part]] + walks.table[part][:, None] * banks.shape[2],
+        walks.of_activations[walks.activations[part]],
+    ]
+    few, many = sorted(sides, key=lambda side: side.shape[1])
+    address = few[:, :, None] + many[:, None, :]  # long rows are the quicker ones
     place = (time * walks.lengths.size + walks.walk[part]) * (scatter.banks + 1)
     shape = last - first, walks.lengths.size, scatter.banks + 1
     bank = banks.ravel().take(address) + place[:, None, None]
-    counted = np.bincount(bank.ravel(), minlength=math.prod(shape))
-    return counted.reshape(shape)[:, :, :-1].astype(np.int16)
+    counted = np.zeros(shape, np.int16)
+    np.add.at(counted.reshape(-1), bank.ravel(), np.int16(1))
+    return counted[:, :, :-1]
 
 
 def _stalls(scatter: Scatter, banks: Table, drawn: Sequence[_Walks], depth: int) -> Iterator[Integers]:
