@@ -244,7 +244,7 @@ def first_tile(tile: Number, temporal: Sequence[NestLoop], room: Number | None) 
 
 
 def nominal_shift(nest: Nest, depth: int, advancing: NestLoop, dim: str) -> Number:
-    """``D`` of :func:`moves`: how far the tile below ``depth`` moves along ``dim`` when loop ``advancing`` goes on by one.
+    """``D`` of :func:`moves`: how far the tile below ``depth`` moves along ``dim`` when loop ``advancing`` goes on.
 
     In every pass but those that imperfect factors end early.
     """
