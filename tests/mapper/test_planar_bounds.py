@@ -11,12 +11,14 @@ from hypothesis import strategies as st
 
 from timeloop_py.mapper.objective import parse_objective
 from timeloop_py.mapper.planar_bounds import bounds, has_bounds
-from timeloop_py.mapper.planar_candidates import Candidates
+from timeloop_py.mapper.planar_candidates import Candidates, without_conflicts
 from timeloop_py.mapper.planar_hardware import hardware_space
 from timeloop_py.mapper.planar_mappings import mapping_space
 from timeloop_py.mapper.planar_search import search_planar
 from timeloop_py.mapper.planar_space import TIE, best_planar_mappings
 from timeloop_py.model.evaluate import Unit, cycles_of_units, evaluate_units, network_of
+from timeloop_py.model.planar_cycles import CycleLimit
+from timeloop_py.sparsity import bank_contention
 from timeloop_py.specs.architecture import Architecture, load_architecture
 from timeloop_py.specs.layer import Layer
 from timeloop_py.specs.network import load_network
@@ -65,6 +67,38 @@ def test_no_bound_is_above_the_truth(layer: Layer, terms: dict[str, object]) -> 
     np.testing.assert_allclose(low.energy_pj[chosen], true.layer_energy_pj, rtol=1e-10)
     # Not far below either, where no queue is ever full: a bound of 0 would pass the above.
     assert np.median(low.cycles[chosen] / true.layer_cycles) > 0.3
+
+
+@pytest.mark.parametrize("layer", LAYERS.values(), ids=LAYERS)
+@pytest.mark.parametrize(
+    "terms",
+    [
+        {"bank_contention": "unqueued"},
+        {"bank_contention": "unqueued", "barrier": "none", "block_overhead_cycles": 3},
+        {"queue_depth": 1, "barrier": "per_channel"},
+    ],
+)
+@pytest.mark.parametrize("shares", [(0.4, 0.4), (1.1, 0.4)])
+def test_cycles_up_to_a_limit_are_exact_and_all_others_above_it(
+    layer: Layer, terms: dict[str, object], shares: tuple[float, float]
+) -> None:
+    """All units twice, up to ``shares`` of their stalls; then without a limit, from where walks stopped."""
+    architecture, network = small(**terms), network_of(layer)
+    space = hardware_space(architecture, layer)
+    units = 2 * [Unit(space.design(place), network, layer) for place in range(0, len(space), 37)]
+    share = np.repeat(shares, len(units) // 2)[:, None]
+    none = [Unit(without_conflicts(unit.architecture), network, layer) for unit in units]
+    least, true = (cycles_of_units(each, POINTS[2:]) for each in (none, units))
+    limit = CycleLimit(least + share * (true - least), {})
+    bank_contention._known.cache_clear()  # else every walk is at its end
+    for _ in range(2):
+        found = cycles_of_units(units, POINTS[2:], limit)
+        above = found > limit.at_most
+        np.testing.assert_array_equal(found[~above], true[~above])
+        assert (true[above] > limit.at_most[above]).all()
+    # No walk stops that one of the two needs; the grouped layer hardly waits.
+    assert not limit.begun if max(shares) > 1 else limit.begun or layer.name == "grouped"
+    np.testing.assert_array_equal(cycles_of_units(units, POINTS[2:], CycleLimit(true * 2, limit.begun)), true)
 
 
 @pytest.mark.parametrize("objective", ["cycles", "energy", "edp", "ed2p", "cycles,energy"])
@@ -142,6 +176,73 @@ def test_what_is_left_out_has_a_bound_above_the_answer(objective: str) -> None:
     assert cost[len(left) :].min() > cost[: len(left)].min() * (1 + TIE)
     if objective != "energy":  # which asks for no cycles
         np.testing.assert_allclose(candidates.cycles[left, 0], each.layer_cycles[: len(left), 0], rtol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("name", "objective"),
+    [("odd", "cycles"), ("odd", "energy+50*cycles"), ("strided", "edp"), ("strided", "cycles,energy")],
+)
+def test_searches_where_banks_decide_equal_enumeration(name: str, objective: str) -> None:
+    """Banks that all PEs wait for: walks of most mappings stop early, and some are taken up again."""
+    architecture, chosen = small(bank_contention="unqueued"), parse_objective(objective)
+    layer = replace(LAYERS[name], K=4, N=1)
+    network = network_of(layer)
+    space = hardware_space(architecture, layer)
+    each = evaluate_units([Unit(space.design(place), network, layer) for place in range(len(space))])
+    bank_contention._known.cache_clear()
+    found = search_planar(architecture, network, layer, (None, None), chosen, hardware=True)
+    left = np.arange(len(space))
+    for measure in chosen.measures:
+        cost = measure.value(each.layer_energy_pj[left, 0], each.layer_cycles[left, 0])
+        left = left[cost <= cost.min() * (1 + TIE)]
+    assert found.mapping == space.mapping(int(left[0]))
+    assert found.evaluation.cycles == each.layer_cycles[left[0], 0]
+
+
+@pytest.mark.parametrize("objective", ["cycles", "edp", "ed2p"])
+def test_points_where_banks_decide_have_their_optima(objective: str) -> None:
+    """A walk stops only where its mapping is out at every point."""
+    architecture, layer = small(bank_contention="unqueued"), replace(LAYERS["odd"], K=7)
+    points = tuple((weight, activation) for weight in (0.2, 0.7) for activation in (0.3, 1.0))
+    best = best_planar_mappings(architecture, network_of(layer), points, objective)  # type: ignore[arg-type]
+    space = mapping_space(architecture, layer)
+    units = [Unit(space.design(place), network_of(layer), layer) for place in range(len(space))]
+    each = evaluate_units(units, points)
+    energy, cycles = each.layer_energy_pj, each.layer_cycles
+    cost = {"cycles": cycles, "edp": energy * cycles, "ed2p": energy * cycles**2}[objective]
+    first = np.argmax(cost <= cost.min(axis=0) * (1 + TIE), axis=0)
+    assert [best.mapping(0, point) for point in range(len(points))] == [space.mapping(int(place)) for place in first]
+    np.testing.assert_array_equal(best.cycles[0], cycles[first, np.arange(len(points))])
+
+
+def test_only_a_mapping_that_is_out_at_every_point_stays_unknown() -> None:
+    architecture, layer = small(bank_contention="unqueued"), LAYERS["odd"]
+    space, network, points = mapping_space(architecture, layer), network_of(layer), POINTS[2:]
+    units = [Unit(space.design(place), network, layer) for place in range(4)]
+    true = cycles_of_units(units, points)
+    bank_contention._known.cache_clear()
+    candidates = Candidates(space, network, points)
+    bound = candidates.cycles[:4].copy()
+    out = np.array([[0.5, 0.5], [0.5, 1.5], [1.5, 0.5], [1.5, 1.5]])
+    at_most = bound + out * (true - bound)
+    candidates.evaluate(np.arange(4), at_most)
+    assert candidates.known[:4].tolist() == [False, True, True, True]
+    np.testing.assert_array_equal(candidates.cycles[:4], np.vstack([at_most[:1], true[1:]]))
+
+
+@pytest.mark.parametrize("text", ["cycles", "edp", "ed2p", "energy+50*cycles"])
+def test_cycles_beyond_a_limit_are_just_beyond_it(text: str) -> None:
+    space, measure = mapping_space(small(), LAYERS["odd"]), parse_objective(text).measures[0]
+    candidates = Candidates(space, network_of(LAYERS["odd"]), POINTS)
+    places = np.arange(len(space))
+    value = measure.value(candidates.energy_pj, candidates.cycles)
+    limit = np.quantile(value, 0.7, axis=0)
+    beyond = candidates.cycles_beyond(places, measure.value, limit)
+    above = measure.value(candidates.energy_pj, beyond)
+    assert (beyond >= candidates.cycles).all()
+    assert (above > limit).all()
+    assert (above <= np.maximum(limit, value) * (1 + 1e-6)).all()
+    assert (candidates.cycles_beyond(places, measure.value, limit * np.inf) == np.inf).all()
 
 
 @pytest.mark.parametrize("objective", ["energy", "edp"])

@@ -11,7 +11,7 @@ import pytest
 from timeloop_py.model.evaluate import evaluate
 from timeloop_py.simulator.api import simulate
 from timeloop_py.sparsity.bank_addresses import Line, Scatter
-from timeloop_py.sparsity.bank_contention import WALK_STEPS, RowOfSteps, step_cycles
+from timeloop_py.sparsity.bank_contention import WALK_STEPS, RowOfSteps, Walk, step_cycles
 from timeloop_py.specs.architecture import load_architecture
 from timeloop_py.specs.layer import Layer
 from timeloop_py.tensors.density import Bernoulli
@@ -144,3 +144,48 @@ def test_cycles_and_stalls_are_those_of_the_simulator(name: str, rule: str) -> N
     assert frame["cycles"] == pytest.approx(np.mean([run.cycles for run in runs]), rel=0.04)
     stalls = np.mean([run.slots.shares()["bank_stalls"] for run in runs])
     assert frame["bank_stalls_share"] == pytest.approx(stalls, abs=0.03)
+
+
+MANY = scatter(8, 8, 3, 8, 16, (4, 4), padding=1)
+#: Rows that wait for long, hardly, and never; which of them the pilot notices differs.
+MIXED = tuple(
+    RowOfSteps(Bernoulli(weight), Bernoulli(activation), None)
+    for weight, activation in ((0.9, 0.9), (0.0, 0.5), (0.3, 0.4), (0.15, 0.2), (0.1, 0.1), (0.05, 0.1), (1.0, 1.0))
+)
+
+
+@pytest.mark.parametrize("depth", [0, 2, 4, 8])
+def test_rows_that_are_walked_together_are_those_walked_alone(depth: int) -> None:
+    """A row that is noticed early ends no other row's walk."""
+    together = step_cycles(MANY, MIXED, depth)
+    alone = [step_cycles(MANY, [row], depth) for row in MIXED]
+    np.testing.assert_array_equal(together, np.concatenate(alone, axis=1))
+    if depth == 2:
+        assert (together == 1).any()
+        assert (together > 1.1).any()
+
+
+@pytest.mark.parametrize("depth", [0, 4])
+@pytest.mark.parametrize("share", [0.0, 0.3, 0.9, 0.999, 1.0])
+@pytest.mark.parametrize("number", [1, 7])
+def test_a_walk_that_stops_is_beyond_its_limit_and_goes_on_to_the_same_end(
+    depth: int, share: float, number: int
+) -> None:
+    two_kinds = replace(MANY, tiles=(*MANY.tiles, (MANY.tiles[0][0], Line((4,), (1,), 5))))
+    true = Walk(two_kinds, MIXED[:number], depth)
+    assert true.reaches_end(None)
+    walk, limits = Walk(two_kinds, MIXED[:number], depth), 1 + share * (true.cycles - 1)
+    if not walk.reaches_end(limits):
+        assert (walk.cycles > limits).any(axis=1).all()
+        assert (walk.cycles <= true.cycles).all()
+        assert (true.cycles > limits).any(axis=1).all()
+        assert walk.reaches_end(None)
+    np.testing.assert_array_equal(walk.cycles, true.cycles)
+
+
+def test_a_walk_stops_early() -> None:
+    walk = Walk(MANY, MIXED[:1], 0)
+    assert not walk.reaches_end(np.full((1, 1), 1.01))
+    stopped = float(walk.cycles[0, 0])
+    assert walk.reaches_end(None)
+    assert stopped < 0.8 * walk.cycles[0, 0]

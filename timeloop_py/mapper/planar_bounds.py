@@ -70,14 +70,16 @@ def bounds(space: MappingSpace, network: Network, points: Sequence[Point]) -> Bo
         weight, activation = np.ones_like(weight), np.ones_like(activation)
     of_tiles = _vectors_of_tiles(space, activation)
     busiest, all_pes = _activation_vectors(space, of_tiles.mean)
-    vectors = _weight_vectors(space, weight)
+    of_groups = _vectors_of_groups(space, weight)
+    full = layer.output_channels_per_group // space.held
+    vectors: Floats = full[:, None, None] * of_groups.mean[0] + of_groups.mean[1]  # none of no channels
     channels = layer.groups * layer.channels_per_group
     steps = channels * np.einsum("mbp,mbp->mp", vectors, busiest[space.family])
     of_all = channels * np.einsum("mbp,mbp->mp", vectors, all_pes[space.family])
     groups = -(-layer.output_channels_per_group // space.held)
     blocks = channels * len(tilings.taps) * groups * tilings.passes[space.family]
 
-    energies = _energies(space, network, known, of_tiles)
+    energies = _energies(space, network, known, of_tiles, of_groups)
     per_step = energies["weight_buffer", "read"]
     per_group = energies["input_activation_ram", "read"] + energies["operand_register", "write"]
     most, last, family = of_all[space.last], groups[space.last], space.family
@@ -107,9 +109,12 @@ def _activation_vectors(space: MappingSpace, mean: Floats) -> tuple[Floats, Floa
     return np.add.reduceat(of_busiest, tilings.first), np.add.reduceat(of_all, tilings.first)
 
 
-def _weight_vectors(space: MappingSpace, density: Floats) -> Floats:
-    """Mean weight vectors per channel of all output-channel groups, (mappings, kinds of blocks, points)."""
-    full, rest = np.divmod(space.layer.output_channels_per_group, space.held)
+def _vectors_of_groups(space: MappingSpace, density: Floats) -> Moments:
+    """Weight vectors of a channel of an output-channel group, (2, mappings, kinds of blocks, points).
+
+    First of a full group, then of the smaller one that is left over, which has none where there is no such group.
+    """
+    rest = space.layer.output_channels_per_group % space.held
     lanes = np.array([design.require_accelerator()[0].F for _, design in space.designs.hardware])
     of_mapping = lanes[space.tilings.designs][space.family]
     taken = np.stack([space.held, rest])
@@ -121,13 +126,12 @@ def _weight_vectors(space: MappingSpace, density: Floats) -> Floats:
     distinct = np.flatnonzero(used)
     place = np.cumsum(used)[key] - 1
     sizes = (distinct % scale)[:, None, None] * space.tilings.taps[:, None]
-    mean = np.asarray(weight_vectors(sizes, Bernoulli(density), (distinct // scale)[:, None, None]).mean)
-    vectors: Floats = full[:, None, None] * mean[place[0]] + mean[place[1]]  # none of no channels
-    return vectors
+    found = weight_vectors(sizes, Bernoulli(density), (distinct // scale)[:, None, None])
+    return Moments(np.asarray(found.mean)[place], np.asarray(found.variance)[place])
 
 
 def _energies(
-    space: MappingSpace, network: Network, known: Densities, of_tiles: Moments
+    space: MappingSpace, network: Network, known: Densities, of_tiles: Moments, of_groups: Moments
 ) -> dict[tuple[str, str], Floats]:
     """Energy of the last mapping of every family, in all and by component and action, arrays (families, points)."""
     layer, families = space.layer, space.tilings.families
@@ -139,8 +143,11 @@ def _energies(
     kind = space.tilings.kind_of_group(space.held[space.last], layer.output_channels_per_group)
     shape = len(rows.group_of_block), *of_tiles.mean.shape[2:]
     of_blocks = Moments(of_tiles.mean[kind].reshape(shape), of_tiles.variance[kind].reshape(shape))
+    is_rest = (~rows.group_starts_pass).astype(int)
+    of_rows = is_rest, space.last[rows.unit_of_group]
+    of_weights = Moments(*(part[of_rows].reshape(shape[0], -1) for part in (of_groups.mean, of_groups.variance)))
     densities = known.rows([0] * len(families))
-    zeros = BlockZeros(rows, densities, of_blocks)
+    zeros = BlockZeros(rows, densities, of_blocks, of_weights)
     traffic = _activation_traffic(space, network, known, rows)
     table = load_energy_table(space.designs.architecture.energy_table or "")
     energies = planar_energies(zeros, densities, traffic, _prices(_Priced(space.designs, table)))

@@ -17,6 +17,8 @@ from numpy.typing import NDArray
 from timeloop_py.mapper.planar_bounds import Floats, bounds, has_bounds
 from timeloop_py.mapper.planar_mappings import MappingSpace
 from timeloop_py.model.evaluate import Point, Unit, cycles_of_units, evaluate_units
+from timeloop_py.model.planar_cycles import CycleLimit
+from timeloop_py.sparsity.bank_contention import Begun
 from timeloop_py.specs.architecture import Architecture
 from timeloop_py.specs.network import Network
 
@@ -26,6 +28,8 @@ Places = NDArray[np.intp]
 
 #: Mappings that take the second step together at first; twice as many each time after that.
 AT_ONCE = 16
+# Of the logarithm of cycles, when a limit is sought.
+_HALVINGS = 40
 
 
 class Candidates:
@@ -37,6 +41,7 @@ class Candidates:
 
     def __init__(self, space: MappingSpace, network: Network, points: Sequence[Point]) -> None:
         self.space, self.network, self.points = space, network, tuple(points)
+        self._begun: Begun = {}
         architecture = space.designs.architecture
         _, flow = architecture.require_accelerator()
         self.has_conflicts = flow.template.core == "cartesian_product" and flow.bank_contention != "none"
@@ -59,12 +64,26 @@ class Candidates:
             self._refined[left] = True
             self.known[left] = not self.has_conflicts
 
-    def evaluate(self, places: Places) -> None:
-        """Replace bounds by the true cycles."""
-        left = places[~self.known[places]]
-        if left.size:
-            self.cycles[left] = cycles_of_units(self._units(left, conflicts=True), self.points)
+    def evaluate(self, places: Places, at_most: Floats | None = None) -> None:
+        """Replace bounds by the true cycles.
+
+        Or only by ``at_most``, (places, points), where the true ones are more at every point: walks to the banks then
+        stop as soon as that is known.
+        """
+        chosen = ~self.known[places]
+        left = places[chosen]
+        if not left.size:
+            return
+        units = self._units(left, conflicts=True)
+        if at_most is None:
+            self.cycles[left] = cycles_of_units(units, self.points)
             self.known[left] = True
+        else:
+            limits = at_most[chosen]
+            found = cycles_of_units(units, self.points, CycleLimit(limits, self._begun))
+            more = np.asarray((found > limits).all(axis=1))
+            self.cycles[left] = np.where(more[:, None], limits, found)
+            self.known[left] = ~more
 
     def step(self, places: Places, others: Places) -> None:
         """The next step of some mappings: the second, on which the ``others`` go along, or the third."""
@@ -92,11 +111,30 @@ class Candidates:
                 return np.flatnonzero(self.known)
             near = (waiting[:, asked] / least[asked]).min(axis=1)
             lowest = np.flatnonzero(near <= 1 + tie)
+            if self._refined[lowest].all():
+                # Once their stalls lift them above the next ones, these come first.
+                limit = np.minimum(reached, np.delete(waiting, lowest, axis=0).min(axis=0, initial=np.inf))
+                self.evaluate(lowest, self.cycles_beyond(lowest, value, limit))
+                continue
             others = np.flatnonzero(np.isfinite(near) & ~self._refined)
             if others.size > at_once:
                 others = others[np.argpartition(near[others], at_once)[:at_once]]
             self.step(lowest, others)
             at_once *= 2
+
+    def cycles_beyond(self, places: Places, value: Value, limit: Floats) -> Floats:
+        """Cycles of some mappings, (places, points), no fewer than their bounds, with values above a limit, (points,).
+
+        Found by halving an interval of factors, 2^0 to 2^64; infinite where even the largest is within the limit.
+        """
+        energy, cycles = self.energy_pj[places], self.cycles[places]
+        low, high = np.zeros(cycles.shape), np.full(cycles.shape, 64.0)
+        unlimited = value(energy, cycles * 2.0**high) <= limit
+        for _ in range(_HALVINGS):
+            middle = (low + high) / 2
+            within = value(energy, cycles * 2.0**middle) <= limit
+            low, high = np.where(within, middle, low), np.where(within, high, middle)
+        return np.where(unlimited, np.inf, cycles * 2.0**high)
 
     def _units(self, places: Places, conflicts: bool) -> list[Unit]:
         designs = [self.space.design(int(place)) for place in places]

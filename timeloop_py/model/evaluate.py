@@ -16,6 +16,7 @@ from timeloop_py.model.arrays import evaluate_arrays
 from timeloop_py.model.batch import Array, Densities, Models
 from timeloop_py.model.capacity import activation_traffic
 from timeloop_py.model.planar import SLOTS, PlanarResult, evaluate_planar, has_rates, planar_cycles
+from timeloop_py.model.planar_cycles import CycleLimit
 from timeloop_py.specs.architecture import Architecture
 from timeloop_py.specs.layer import Layer
 from timeloop_py.specs.network import Network
@@ -341,8 +342,13 @@ def evaluate_units(units: Sequence[Unit], points: Sequence[Point] = (OWN_DENSITI
     return Evaluation(units, densities, parts, notes)
 
 
-def cycles_of_units(units: Sequence[Unit], points: Sequence[Point] = (OWN_DENSITIES,)) -> Array:
-    """The cycles of :func:`evaluate_units` alone, (units, points), of planar-tiled accelerators."""
+def cycles_of_units(
+    units: Sequence[Unit], points: Sequence[Point] = (OWN_DENSITIES,), limit: CycleLimit | None = None
+) -> Array:
+    """The cycles of :func:`evaluate_units` alone, (units, points), of planar-tiled accelerators.
+
+    Those above the ``limit`` may be too few, but not below it.
+    """
     if any(has_rates(unit.architecture) for unit in units):
         return evaluate_units(units, points).layer_cycles
     densities = densities_of(units, points)
@@ -350,7 +356,10 @@ def cycles_of_units(units: Sequence[Unit], points: Sequence[Point] = (OWN_DENSIT
     for rows in _same_dataflow(units):
         chosen = [units[row] for row in rows]
         cycles[rows] = planar_cycles(
-            [one.architecture for one in chosen], [one.layer for one in chosen], densities.rows(rows)
+            [one.architecture for one in chosen],
+            [one.layer for one in chosen],
+            densities.rows(rows),
+            None if limit is None else limit.rows(rows),
         )
     return cycles
 

@@ -11,7 +11,7 @@ import numpy as np
 from timeloop_py.model.batch import Array, Batch, Densities, Rows
 from timeloop_py.model.capacity import ActivationTraffic
 from timeloop_py.model.planar_accesses import Event, PlanarAccesses, Products
-from timeloop_py.model.planar_cycles import ComputeTime, compute_time, drain_cycles
+from timeloop_py.model.planar_cycles import ComputeTime, CycleLimit, compute_time, drain_cycles
 from timeloop_py.model.planar_zeros import BlockZeros
 from timeloop_py.specs.architecture import Architecture, Component
 from timeloop_py.specs.layer import Layer
@@ -148,10 +148,18 @@ def evaluate_planar(
     )
 
 
-def planar_cycles(architectures: Sequence[Architecture], layers: Sequence[Layer], densities: Densities) -> Array:
-    """The cycles of :func:`evaluate_planar` alone, (units, points), of architectures without rates of components."""
+def planar_cycles(
+    architectures: Sequence[Architecture],
+    layers: Sequence[Layer],
+    densities: Densities,
+    limit: CycleLimit | None = None,
+) -> Array:
+    """The cycles of :func:`evaluate_planar` alone, (units, points), of architectures without rates of components.
+
+    Those above the ``limit`` may be too few, but not below it.
+    """
     batch = Batch(architectures, layers)
-    time = compute_time(batch, densities)
+    time = compute_time(batch, densities, limit=limit)
     _, group_cycles = _group_cycles(batch, _resource_cycles(batch, (), time), time, densities.weight.shape[1])
     return batch.sum_groups(group_cycles)
 

@@ -12,7 +12,7 @@ from timeloop_py.model.batch import Array, Batch
 from timeloop_py.model.planar_zeros import BlockZeros
 from timeloop_py.nest.tiling import AxisTiles
 from timeloop_py.sparsity.bank_addresses import Line, Scatter
-from timeloop_py.sparsity.bank_contention import WALK_STEPS, RowOfSteps, step_cycles
+from timeloop_py.sparsity.bank_contention import WALK_STEPS, Begun, RowOfSteps, step_cycles
 from timeloop_py.tensors.density import Bernoulli
 
 # Rows of more steps are alike, whatever their length.
@@ -27,11 +27,24 @@ class BankTime:
     slowest: Array
 
 
-def bank_time(batch: Batch, zeros: BlockZeros, steps: Array, slowest: Array) -> BankTime:
+@dataclass(frozen=True)
+class BankLimit:
+    """More cycles of a step than these are of no use, (groups, points), of the PE that the others wait for.
+
+    ``begun``: walks that stopped there.
+    """
+
+    slowest: Array
+    begun: Begun
+
+
+def bank_time(
+    batch: Batch, zeros: BlockZeros, steps: Array, slowest: Array, limit: BankLimit | None = None
+) -> BankTime:
     """Under the bank rule of the dataflow.
 
     ``steps`` are the mean steps of a PE, (groups, PE classes, points), ``slowest`` those of the PE that the barrier
-    waits for, (groups, points).
+    waits for, (groups, points). What is above the ``limit`` may be too low, but not below it.
     """
     mean, longest = np.ones_like(slowest), np.ones_like(slowest)
     if batch.flow.bank_contention == "none":
@@ -46,12 +59,30 @@ def bank_time(batch: Batch, zeros: BlockZeros, steps: Array, slowest: Array) -> 
         places = wanted.setdefault(scatter, {})
         for row in of_group:
             places.setdefault(row, len(places))
-    found = {scatter: step_cycles(scatter, tuple(places), depth) for scatter, places in wanted.items()}
+    limits: dict[Scatter, Array] = {}
+    if limit is not None:
+        limits = {scatter: np.zeros((len(places), len(scatter.tiles))) for scatter, places in wanted.items()}
+        for group, (scatter, of_group, tiles) in enumerate(zip(scatters, rows, kinds, strict=True)):
+            own = _limits_of_tiles(steps[group][list(tiles.classes)], limit.slowest[group])
+            # What one group has no use for another one may have.
+            np.maximum.at(limits[scatter], [wanted[scatter][row] for row in of_group], own.T)
+    begun = None if limit is None else limit.begun
+    found = {
+        scatter: step_cycles(scatter, tuple(places), depth, limits.get(scatter), begun)
+        for scatter, places in wanted.items()
+    }
     for group, (scatter, of_group, tiles) in enumerate(zip(scatters, rows, kinds, strict=True)):
         cycles = found[scatter][:, [wanted[scatter][row] for row in of_group]]
         own = steps[group][list(tiles.classes)]
         mean[group], longest[group] = _over_tiles(own, np.array(tiles.counts)[:, None], cycles)
     return BankTime(mean, longest)
+
+
+def _limits_of_tiles(steps: Array, slowest: Array) -> Array:
+    """Cycles of a step of each kind of tile that alone make :func:`_over_tiles` exceed ``slowest``, as ``steps``."""
+    limits: Array = np.full(steps.shape, np.inf)
+    np.divide(np.broadcast_to(slowest * steps.max(axis=0), steps.shape), steps, out=limits, where=steps > 0)
+    return limits
 
 
 def _over_tiles(steps: Array, counts: Array, cycles: Array) -> tuple[Array, Array]:

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from timeloop_py.model.batch import Array, Batch, Densities, Rows
-from timeloop_py.model.planar_banks import bank_time, tile_kinds
+from timeloop_py.model.planar_banks import BankLimit, bank_time, tile_kinds
 from timeloop_py.model.planar_barrier import Slowest
 from timeloop_py.model.planar_zeros import BlockZeros
 from timeloop_py.numbers.expectation import expected_maximum_normal
 from timeloop_py.numbers.operations import Number, ceiling_divide
+from timeloop_py.sparsity.bank_contention import Begun
 from timeloop_py.sparsity.fragmentation import Moments, group_steps
 from timeloop_py.specs.dataflow import VectorOver
+
+# A limit is passed only by more than sums of floats may differ.
+_ROUNDING = 1e-9
 
 
 @dataclass(frozen=True)
@@ -40,18 +45,35 @@ class ComputeTime:
         return self.slowest + self.stalls + self.overhead
 
 
-def compute_time(batch: Batch, densities: Densities, zeros: BlockZeros | None = None) -> ComputeTime:
+@dataclass(frozen=True)
+class CycleLimit:
+    """More cycles of a unit than ``at_most``, (units, points), are of no use, however many.
+
+    ``begun``: walks to banks that stopped there, to be taken up by a later call with another limit.
+    """
+
+    at_most: Array
+    begun: Begun
+
+    def rows(self, chosen: Sequence[int]) -> CycleLimit:
+        """The limit of some units."""
+        return CycleLimit(self.at_most[list(chosen)], self.begun)
+
+
+def compute_time(
+    batch: Batch, densities: Densities, zeros: BlockZeros | None = None, limit: CycleLimit | None = None
+) -> ComputeTime:
     """Time of every output-channel group under the dataflow's core, barrier and bank rules.
 
     Zeros in a dense dataflow take their time, whatever is given. ``zeros`` are those of the densities, where they are
-    known already.
+    known already. The time of units above a ``limit`` may be too short, but not below it.
     """
     if batch.flow.template.core == "dot_product":
         return _dot_product_time(batch)
-    return _cartesian_time(batch, zeros or BlockZeros(batch, densities))
+    return _cartesian_time(batch, zeros or BlockZeros(batch, densities), limit)
 
 
-def _cartesian_time(batch: Batch, zeros: BlockZeros) -> ComputeTime:
+def _cartesian_time(batch: Batch, zeros: BlockZeros, limit: CycleLimit | None) -> ComputeTime:
     channels = batch.layer_value("channels_per_group")[batch.unit_of_block][:, None, None]
     weights = Moments(zeros.weights.mean[:, None, :], zeros.weights.variance[:, None, :])
     of_blocks = group_steps(channels, weights, zeros.activations, zeros.channel_covariance)
@@ -59,7 +81,8 @@ def _cartesian_time(batch: Batch, zeros: BlockZeros) -> ComputeTime:
     slowest = Slowest(batch, zeros, steps)
     blocks = batch.sum_blocks(channels[:, :, 0].astype(float))
     overhead = np.broadcast_to(batch.flow.block_overhead_cycles * blocks, slowest.expected.shape)
-    per_step = bank_time(batch, zeros, steps.mean, slowest.expected)
+    banks = None if limit is None else _bank_limit(batch, slowest.expected, overhead, limit)
+    per_step = bank_time(batch, zeros, steps.mean, slowest.expected, banks)
     of_all = (steps.mean * batch.class_counts[:, :, None]).sum(axis=1)
     draining = _draining(batch, slowest, per_step.slowest, overhead)
     stalled, stalls = of_all * (per_step.mean - 1), slowest.expected * (per_step.slowest - 1)
@@ -68,6 +91,20 @@ def _cartesian_time(batch: Batch, zeros: BlockZeros) -> ComputeTime:
         last = drained + (slowest.expected + stalls) * batch.group_busy_pes[:, None] - of_all - stalled
         drained = np.minimum(_drained_alone(batch, slowest, per_step.mean, overhead), np.maximum(last, 0.0))
     return ComputeTime(of_all, stalled, slowest.expected, stalls, overhead, draining, drained)
+
+
+def _bank_limit(batch: Batch, slowest: Array, overhead: Array, limit: CycleLimit) -> BankLimit:
+    """Cycles of a step of one group that alone lift its unit above its limit.
+
+    A unit takes at least the steps and overheads of all its groups, and what the slowest PE of one of them waits for
+    banks beside: ``sum(repeats * (slowest + overhead)) + repeats * slowest * (cycles of a step - 1)``. Drains, memories
+    and the stalls of other groups only add to that.
+    """
+    repeats = batch.group_repeats[:, None]
+    least = batch.sum_groups((slowest + overhead) * repeats)
+    left = (limit.at_most * (1 + _ROUNDING) - least)[batch.unit_of_group]
+    per_step = np.divide(left, slowest * repeats, out=np.full(left.shape, np.inf), where=slowest > 0)
+    return BankLimit(1 + per_step, limit.begun)
 
 
 def _drained_alone(batch: Batch, slowest: Slowest, per_step: Array, overhead: Array) -> Array:

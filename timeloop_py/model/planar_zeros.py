@@ -32,13 +32,20 @@ class Structured(NamedTuple):
 class BlockZeros:
     """Vectors and entries of every block; arrays (blocks, points), those of activations with PE classes in between.
 
-    A machine that stores zeros sees densities of 1. ``activations`` are the vectors of activations, where they are
-    known already.
+    A machine that stores zeros sees densities of 1. ``activations`` and ``weights`` are the vectors of each, where they
+    are known already.
     """
 
-    def __init__(self, batch: Rows, densities: Densities, activations: Moments | None = None) -> None:
+    def __init__(
+        self,
+        batch: Rows,
+        densities: Densities,
+        activations: Moments | None = None,
+        weights: Moments | None = None,
+    ) -> None:
         self.batch = batch
         self._known_activations = activations
+        self._known_weights = weights
         if not batch.flow.template.compressed:
             ones = np.ones_like(densities.weight)
             densities = Densities(ones, ones, ones)
@@ -98,6 +105,8 @@ class BlockZeros:
     @cached_property
     def weights(self) -> Moments:
         """Vectors of F weights per (group, channel) block."""
+        if self._known_weights is not None:
+            return self._known_weights
         unit = self.batch.unit_of_block
         found = weight_vectors(
             self._weight_block[:, None],

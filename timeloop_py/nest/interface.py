@@ -31,6 +31,7 @@ from timeloop_py.nest.walk import (
     last_iteration,
     merged,
     moves,
+    nominal_shift,
     of_dim,
 )
 from timeloop_py.numbers.operations import Number, is_equal, is_plain, product
@@ -70,6 +71,7 @@ class Interface:
         self.temporal = nest.temporal(depth)
         self.idle_dims = [dim for dim in nest.bounds if dim not in tensor.dims]
         self._stayed_cache: dict[object, Number] = {}
+        self._weight_cache: dict[object, Number] = {}
 
     # -- instances ------------------------------------------------------------------------------------
 
@@ -102,6 +104,12 @@ class Interface:
         return found
 
     def _nominal_weight(self, rank: Rank, copies: Copies) -> Number:
+        key = id(rank), copies
+        if key not in self._weight_cache:
+            self._weight_cache[key] = self._instances_along(rank, copies)
+        return self._weight_cache[key]
+
+    def _instances_along(self, rank: Rank, copies: Copies) -> Number:
         above = product(loop.bound for loop in self.nest.spatial(0, self.parent) if loop.dim in rank.dims)
         between = [loop for loop in self.nest.spatial(self.parent, self.depth) if loop.dim in rank.dims]
         if copies is Copies.ALL:
@@ -165,11 +173,15 @@ class Interface:
         own = loop.position if loop is not None and loop.dim in rank.dims else None
         key = (id(rank), loop is None, own, inner)
         if key not in self._stayed_cache:
-            room = (None,) * len(rank.dims)
-            kinds = [self._moves(dim, loop, only)[0] for dim, only in zip(rank.dims, room, strict=True)]
-            touched, shared = self._positions(rank, [term.coefficient for term in rank.terms], tuple(kinds))
+            nominal = tuple(self._nominal_move(dim, loop) for dim in rank.dims)
+            touched, shared = self._positions(rank, [term.coefficient for term in rank.terms], nominal)
             self._stayed_cache[key] = touched if loop is None else shared
         return self._stayed_cache[key]
+
+    def _nominal_move(self, dim: str, loop: NestLoop | None) -> Move:
+        """One advance of a loop (None: the first tile), in which all tiles are whole."""
+        tile = self.nest.tile(self.depth, dim)
+        return Move(1, 0 if loop is None else nominal_shift(self.nest, self.depth, loop, dim), tile, tile)
 
     def _next_inside(self, dim: str, loop: NestLoop) -> int | None:
         inside = self.nest.next_inside(self.depth, loop.position, dim)

@@ -69,8 +69,8 @@ class Pass:
     @property
     def busy_pes(self) -> int:
         """PEs with at least one position that meets a tap."""
-        sizes = [sum(block.sizes[index] for block in self.blocks) for index in range(len(self.pe_counts))]
-        return sum(count for count, size in zip(self.pe_counts, sizes, strict=True) if size)
+        sizes = zip(*(block.sizes for block in self.blocks), strict=True)
+        return sum(count for count, of_blocks in zip(self.pe_counts, sizes, strict=True) if any(of_blocks))
 
 
 @dataclass(frozen=True)

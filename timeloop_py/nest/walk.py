@@ -243,6 +243,14 @@ def first_tile(tile: Number, temporal: Sequence[NestLoop], room: Number | None) 
     return Move(last.active, 0, minimum(tile, maximum(room, 1)), minimum(tile, maximum(room, 1)), 0)
 
 
+def nominal_shift(nest: Nest, depth: int, advancing: NestLoop, dim: str) -> Number:
+    """``D`` of :func:`moves`: how far the tile below ``depth`` moves along ``dim`` when loop ``advancing`` goes on.
+
+    In every pass but those that imperfect factors end early.
+    """
+    return (advancing.step if advancing.dim == dim else 0) - nest.back(depth, advancing.position, dim)
+
+
 def moves(nest: Nest, depth: int, advancing: NestLoop, dim: str, room: Number | None) -> list[Move]:
     """What happens along ``dim`` to the tile below ``depth`` each time loop ``advancing`` goes on by one.
 
@@ -257,7 +265,7 @@ def moves(nest: Nest, depth: int, advancing: NestLoop, dim: str, room: Number | 
     inner = tuple(loop for loop in loops if loop.position > advancing.position)
     tile = nest.tile(depth, dim)
     advances = advancing.dim == dim
-    shift = (advancing.step if advances else 0) - nest.back(depth, advancing.position, dim)
+    shift = nominal_shift(nest, depth, advancing, dim)
     if room is None:
         times = product(loop.bound for loop in outer)
         return [Move(times * (advancing.bound - 1) if advances else times, shift, tile, tile)]

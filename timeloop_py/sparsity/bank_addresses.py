@@ -14,7 +14,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -78,18 +78,22 @@ class Scatter:
         """Places in that box, of all channels: the address at which products are dropped."""
         return self.channels * self.reach[0] * self.reach[1]
 
-    def banks_of_addresses(self) -> Integers:
-        """Banks by address, (tiles, parities, addresses + 1); A where a product is dropped."""
+    def banks_of_addresses(self) -> NDArray[np.unsignedinteger[Any]]:
+        """Banks by address, (tiles, parities, 2 * addresses + 1); A where a product is dropped.
+
+        Where a lane of either side is empty, the two addresses add up to ``addresses`` or more.
+        """
         width, height = self.reach
         channel = np.arange(self.channels)[:, None, None]
-        banks = np.full((len(self.tiles), len(self.parities), self.addresses + 1), self.banks)
+        shape = len(self.tiles), len(self.parities), 2 * self.addresses + 1
+        banks = np.full(shape, self.banks, np.min_scalar_type(self.banks))  # small: it is read at random
         for place, (i, j) in enumerate(self.parities):
             for tile, (x, y) in enumerate(self.tiles):
                 column = np.arange(width) + x.origins[i] - max(self.shifts[0][i])
                 row = (np.arange(height) + y.origins[j] - max(self.shifts[1][j]))[:, None]
                 kept = (column >= 0) & (column < x.kept) & (row >= 0) & (row < y.kept)
                 bank = ((channel * self.rows + row) * self.columns + column) % self.banks
-                banks[tile, place, :-1] = np.where(kept, bank, self.banks).ravel()
+                banks[tile, place, : self.addresses] = np.where(kept, bank, self.banks).ravel()
         return banks
 
     def weights(self, zeros: DensityModel) -> Vectors:

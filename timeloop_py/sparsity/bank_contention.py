@@ -14,9 +14,11 @@ same numbers.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +27,8 @@ from timeloop_py.sparsity.bank_addresses import POOL, Integers, Scatter
 from timeloop_py.tensors.density import DensityModel
 
 Array = NDArray[np.float64]
+#: Banks by address.
+Table = NDArray[np.unsignedinteger[Any]]
 
 #: Steps of a walk that starts anywhere in a long row of steps, and how many of the first ones only fill the queues.
 WALK_STEPS = 160
@@ -61,39 +65,105 @@ class RowOfSteps:
     wait: float = 0.0
 
 
-def step_cycles(scatter: Scatter, rows: Sequence[RowOfSteps], queue_depth: int) -> Array:
-    """Mean cycles of a step, (kinds of tiles, rows): 1 where no products meet."""
-    found = np.array(_step_cycles(scatter, tuple(rows), queue_depth))
-    return found.reshape(len(rows), len(scatter.tiles)).T
+class Walk:
+    """The walks of rows of steps, taken as far as asked.
+
+    ``cycles`` (rows, kinds of tiles): of a step at the least, the mean when all is walked.
+    """
+
+    def __init__(self, scatter: Scatter, rows: tuple[RowOfSteps, ...], depth: int) -> None:
+        self.cycles = np.ones((len(rows), len(scatter.tiles)))
+        self._rest = _rising_cycles(scatter, rows, depth)
+
+    def reaches_end(self, limits: Array | None) -> bool:
+        """Go on until every row has a kind of tile beyond its limit, (rows, kinds of tiles), or to the end."""
+        while limits is None or not (self.cycles > limits).any(axis=1).all():
+            cycles = next(self._rest, None)
+            if cycles is None:
+                return True
+            self.cycles = cycles
+        return False
+
+
+#: Walks that stopped at a limit, by their arguments.
+Begun = dict[tuple[Scatter, tuple[RowOfSteps, ...], int], Walk]
+
+
+def step_cycles(
+    scatter: Scatter,
+    rows: Sequence[RowOfSteps],
+    queue_depth: int,
+    limits: Array | None = None,
+    begun: Begun | None = None,
+) -> Array:
+    """Mean cycles of a step, (kinds of tiles, rows): 1 where no products meet.
+
+    More cycles than ``limits``, (rows, kinds of tiles), are of no use, however many. Where every row has a kind of tile
+    with more, all numbers may be too low, but those kinds stay above their limits: stalls only add up along a walk.
+    Walks that stop so are left in ``begun``, where the next call finds them.
+    """
+    arguments = scatter, tuple(rows), queue_depth
+    known = _known(*arguments)
+    if known.cycles is None:
+        begun = {} if begun is None else begun
+        walk = begun.pop(arguments, None) or Walk(*arguments)
+        if not walk.reaches_end(limits):
+            begun[arguments] = walk
+            return walk.cycles.T.copy()
+        known.cycles = walk.cycles
+    return known.cycles.T.copy()
+
+
+@dataclass
+class _Known:
+    """Mean cycles of a step, (rows, kinds of tiles); None where no walk has come to its end yet."""
+
+    cycles: Array | None = None
 
 
 @lru_cache(maxsize=1 << 12)
-def _step_cycles(scatter: Scatter, rows: tuple[RowOfSteps, ...], depth: int) -> tuple[tuple[float, ...], ...]:
-    cycles = _mean_cycles(scatter, rows, depth, -(-PILOT_WALKS // len(scatter.tiles)))
-    waits = np.flatnonzero(cycles.max(axis=1) > 1 + _HARDLY_ANY)
+def _known(scatter: Scatter, rows: tuple[RowOfSteps, ...], depth: int) -> _Known:
+    return _Known()
+
+
+def _rising_cycles(scatter: Scatter, rows: tuple[RowOfSteps, ...], depth: int) -> Iterator[Array]:
+    """Mean cycles of a step so far, (rows, kinds of tiles), every few steps; the last ones are of all steps."""
+    noticed, pilot = 1 + _HARDLY_ANY, -(-PILOT_WALKS // len(scatter.tiles))
+    *_, cycles = _mean_cycles(scatter, rows, depth, pilot, noticed)
+    waits = np.flatnonzero(cycles.max(axis=1) > noticed)
     if waits.size:
         # Steps of very many products are fewer: they average over more of them.
         products = max(1, scatter.weight_lanes * scatter.activation_lanes // _MANY_PRODUCTS)
         many = max(WALKS_OF_A_KIND // min(products, 4), -(-WALKS // (len(scatter.tiles) * products)))
-        cycles[waits] = _mean_cycles(scatter, [rows[place] for place in waits], depth, many)
-    return tuple(tuple(row) for row in cycles.tolist())
+        for found in _mean_cycles(scatter, [rows[place] for place in waits], depth, many):
+            cycles[waits] = found
+            yield cycles
+    yield cycles
 
 
-def _mean_cycles(scatter: Scatter, rows: Sequence[RowOfSteps], depth: int, walks: int) -> Array:
-    """Mean cycles of a step, (rows, kinds of tiles), over ``walks`` walks of each kind."""
+def _mean_cycles(
+    scatter: Scatter, rows: Sequence[RowOfSteps], depth: int, walks: int, enough: float = math.inf
+) -> Iterator[Array]:
+    """Mean cycles of a step, (rows, kinds of tiles), over ``walks`` walks of each kind, rising as they go on.
+
+    Walks end early where every row has a kind of tile with more than ``enough`` cycles. That is then known of the whole
+    walks, too: what was waited stays, and the mean is over all their steps from the beginning.
+    """
     banks = scatter.banks_of_addresses()
-    per_row = len(scatter.tiles) * walks * WALK_STEPS * (scatter.banks + 1)
+    kinds = len(scatter.tiles)
+    per_row = kinds * walks * WALK_STEPS * (scatter.banks + 1)
     at_a_time = max(1, _AT_A_TIME // per_row)
-    result = []
+    cycles = np.ones((len(rows), kinds))
     for start in range(0, len(rows), at_a_time):
-        drawn = [_walks(scatter, row, walks) for row in rows[start : start + at_a_time]]
-        arrivals = np.concatenate([_arrivals(scatter, banks, one) for one in drawn], axis=1)
-        pauses = _joined_pauses(drawn)
-        counted = np.repeat([one.counted_from for one in drawn], len(drawn[0].lengths))
-        stalls = _stalls(arrivals, pauses, depth, counted).reshape(len(drawn), len(scatter.tiles), walks).sum(axis=2)
-        steps = np.stack([np.maximum(one.lengths - one.counted_from, 0) for one in drawn])
-        result.append(stalls / np.maximum(steps.reshape((*stalls.shape, walks)).sum(axis=2), 1))
-    return 1 + np.concatenate(result)
+        together = slice(start, start + at_a_time)
+        drawn = [_walks(scatter, row, walks) for row in rows[together]]
+        shape = len(drawn), kinds, walks
+        steps = np.stack([np.maximum(one.lengths - one.counted_from, 0) for one in drawn]).reshape(shape).sum(axis=2)
+        for stalls in _stalls(scatter, banks, drawn, depth):
+            cycles[together] = 1 + stalls.reshape(shape).sum(axis=2) / np.maximum(steps, 1)
+            yield cycles
+            if (cycles[together].max(axis=1) > enough).all():
+                break
 
 
 def _joined_pauses(drawn: Sequence[_Walks]) -> Integers | None:
@@ -105,19 +175,22 @@ def _joined_pauses(drawn: Sequence[_Walks]) -> Integers | None:
 
 @dataclass(frozen=True)
 class _Walks:
-    """Walks, those of each kind of tile one after the other, and their steps, walk after walk.
+    """Walks, those of each kind of tile one after the other, and their steps, in order of time.
 
-    ``lengths`` (walks,): steps of each. Per step: its ``walk``, ``time`` (place in the walk) and ``table`` (row of the
-    table of banks), and what the vectors' lanes add to an address. ``pauses`` (WALK_STEPS, walks): cycles that pass
-    before a step, None where there are none. Only steps from ``counted_from`` on count.
+    ``lengths`` (walks,): steps of each. ``begins`` (WALK_STEPS + 1,): the first step of every time. Per step: its
+    ``walk``, ``table`` (row of the table of banks) and vectors, whose lanes add ``of_weights`` and ``of_activations``,
+    (vectors, lanes), to an address. ``pauses`` (WALK_STEPS, walks): cycles that pass before a step, None where there
+    are none. Only steps from ``counted_from`` on count.
     """
 
     lengths: Integers
+    begins: Integers
     walk: Integers
-    time: Integers
     table: Integers
     weights: Integers
     activations: Integers
+    of_weights: Integers
+    of_activations: Integers
     pauses: Integers | None
     counted_from: int
 
@@ -149,8 +222,9 @@ def _walks(scatter: Scatter, row: RowOfSteps, walks: int) -> _Walks:
     taken = np.clip(ends, 0, WALK_STEPS) - np.clip(begins, 0, WALK_STEPS)
     lengths = taken.sum(axis=1)
     walk, block = np.nonzero(taken)
-    each = np.repeat(np.arange(walk.size), taken[walk, block])
-    time = np.arange(each.size) - np.repeat(np.cumsum(lengths) - lengths, lengths)
+    # Steps in order of time: which walk takes one, and the block that it is of.
+    time, stepping = np.nonzero(np.arange(WALK_STEPS)[:, None] < lengths)
+    each = np.repeat(np.arange(walk.size), taken[walk, block])[(np.cumsum(lengths) - lengths)[stepping] + time]
     activation, weight = np.divmod(time - begins[walk, block][each], streamed[walk, block][each])
     first = (activations.first[of_activations] + begun)[walk, block]
     pauses = None
@@ -160,42 +234,55 @@ def _walks(scatter: Scatter, row: RowOfSteps, walks: int) -> _Walks:
         pauses[begins[walk, block], walk] = np.diff(passed, prepend=0) * (np.diff(walk, prepend=0) == 0)
     return _Walks(
         lengths=lengths,
-        walk=walk[each],
-        time=time,
+        begins=np.searchsorted(time, np.arange(WALK_STEPS + 1)),
+        walk=stepping,
         table=(walk // walks * parities + parity[walk % walks, block])[each],
-        weights=weights.addresses[weights.first[of_weights[walk, block]][each] + weight],
-        activations=activations.addresses[first[each] + activation],
+        weights=weights.first[of_weights[walk, block]][each] + weight,
+        activations=first[each] + activation,
+        of_weights=weights.addresses,
+        of_activations=activations.addresses,
         pauses=pauses,
         counted_from=WARM_UP_STEPS if is_long else 0,
     )
 
 
-def _arrivals(scatter: Scatter, banks: Integers, walks: _Walks) -> NDArray[np.int16]:
-    """Products by step, walk and bank."""
-    arrivals = np.zeros((WALK_STEPS, walks.lengths.size, scatter.banks), np.int16)
-    at_a_time = max(1, _PRODUCTS_AT_A_TIME // (scatter.weight_lanes * scatter.activation_lanes))
-    for start in range(0, walks.walk.size, at_a_time):
-        part = slice(start, start + at_a_time)
-        address = np.minimum(walks.weights[part][:, :, None] + walks.activations[part][:, None, :], scatter.addresses)
-        address += walks.table[part][:, None, None] * banks.shape[2]
-        bank = banks.ravel()[address]
-        bank += np.arange(len(bank))[:, None, None] * (scatter.banks + 1)
-        counted = np.bincount(bank.ravel(), minlength=len(bank) * (scatter.banks + 1))
-        arrivals[walks.time[part], walks.walk[part]] = counted.reshape(len(bank), -1)[:, :-1]
-    return arrivals
+def _arrivals(scatter: Scatter, banks: Table, walks: _Walks, first: int, last: int) -> NDArray[np.int16]:
+    """Products by step, walk and bank, of the steps from ``first`` to before ``last``."""
+    part = slice(walks.begins[first], walks.begins[last])
+    time = np.repeat(np.arange(last - first), np.diff(walks.begins[first : last + 1]))
+    sides = [
+        walks.of_weights[walks.weights[part]] + walks.table[part][:, None] * banks.shape[2],
+        walks.of_activations[walks.activations[part]],
+    ]
+    few, many = sorted(sides, key=lambda side: side.shape[1])
+    address = few[:, :, None] + many[:, None, :]  # long rows are the quicker ones
+    place = (time * walks.lengths.size + walks.walk[part]) * (scatter.banks + 1)
+    shape = last - first, walks.lengths.size, scatter.banks + 1
+    bank = banks.ravel().take(address) + place[:, None, None]
+    counted = np.zeros(shape, np.int16)
+    np.add.at(counted.reshape(-1), bank.ravel(), np.int16(1))
+    return counted[:, :, :-1]
 
 
-def _stalls(arrivals: NDArray[np.int16], pauses: Integers | None, depth: int, counted_from: Integers) -> Integers:
-    """Cycles that every walk waits for banks, from a step on; nothing waits at the start."""
-    waiting = np.zeros(arrivals.shape[1:], np.int16)
-    stalls = np.zeros(arrivals.shape[1], np.int64)
-    for time, arriving in enumerate(arrivals):
-        if pauses is not None:
-            waiting -= np.minimum(pauses[time], waiting.max(axis=1)).astype(np.int16)[:, None]
-            np.maximum(waiting, 0, out=waiting)
-        waiting += arriving
-        cycles = np.maximum(waiting.max(axis=1) - depth, 1)
-        waiting -= cycles[:, None]
-        np.maximum(waiting, 0, out=waiting)
-        stalls += np.where(time >= counted_from, cycles - 1, 0)
-    return stalls
+def _stalls(scatter: Scatter, banks: Table, drawn: Sequence[_Walks], depth: int) -> Iterator[Integers]:
+    """Cycles that every walk of all rows has waited for banks so far, every few steps; nothing waits at the start."""
+    pauses = _joined_pauses(drawn)
+    counted_from = np.repeat([one.counted_from for one in drawn], [one.lengths.size for one in drawn])
+    products = scatter.weight_lanes * scatter.activation_lanes
+    together = max(1, _PRODUCTS_AT_A_TIME // (products * len(counted_from)))
+    waiting = np.zeros((len(counted_from), scatter.banks), np.int16)
+    stalls = np.zeros(len(counted_from), np.int64)
+    for first in range(0, WALK_STEPS, together):
+        last = min(first + together, WALK_STEPS)
+        arrivals = [_arrivals(scatter, banks, one, first, last) for one in drawn]
+        joined = arrivals[0] if len(arrivals) == 1 else np.concatenate(arrivals, axis=1)
+        for time, arriving in enumerate(joined, first):
+            if pauses is not None:
+                waiting -= np.minimum(pauses[time], waiting.max(axis=1)).astype(np.int16)[:, None]
+                np.maximum(waiting, 0, out=waiting)
+            waiting += arriving
+            cycles = np.maximum(waiting.max(axis=1) - depth, 1)
+            np.maximum(waiting, cycles[:, None], out=waiting)
+            waiting -= cycles[:, None]
+            stalls += np.where(time >= counted_from, cycles - 1, 0)
+        yield stalls
