@@ -8,12 +8,13 @@ from functools import cache
 import pytest
 
 from timeloop_py.claims.ledger import DATA, Finding, load_ledger
-from timeloop_py.claims.related import related_system, scalpel
+from timeloop_py.claims.related import eyeriss, related_system, scalpel
 from timeloop_py.claims.systems import SYSTEMS, System, load_system
+from timeloop_py.model.area import area_mm2
 from timeloop_py.model.evaluate import evaluate
 from timeloop_py.specs.architecture import Architecture, load_architecture
 from timeloop_py.specs.network import load_network
-from timeloop_py.specs.tables import load_energy_table
+from timeloop_py.specs.tables import load_area_table, load_energy_table
 
 RELATED = sorted(set(SYSTEMS) - {"scnn"})
 
@@ -107,6 +108,36 @@ def test_placeholders_explain_eie_s_theoretical_time() -> None:
     assert theory[0] / without == pytest.approx(1 + 1.11 / 5.76, rel=0.005)
 
 
+def test_parts_of_eie_add_up_to_its_ram() -> None:
+    """Table II counts every RAM twice: as memory, and in the module that reads it."""
+    for parts in ("power-parts", "area-parts"):
+        value = findings("eie")[parts].measured.value
+        assert isinstance(value, tuple)
+        memory, clock, register, combinational, queue, pointers, weights, arithmetic, activations = value
+        assert clock == 0
+        assert arithmetic == combinational
+        assert memory + register == pytest.approx(queue + pointers + weights + activations)
+
+
+def test_a_dense_eie_would_need_its_peak_over_the_densities() -> None:
+    """102.4 GOP/s times 58.6 M products over the 2.11 M whose weight and activation are not zero."""
+    dense = [9216 * 4096, 4096 * 4096, 4096 * 1000]
+    useful = [0.09 * 0.351, 0.09 * 0.353, 0.25 * 0.375]
+    share = sum(macs * density for macs, density in zip(dense, useful, strict=True)) / sum(dense)
+    assert findings("eie")["uncompressed"].measured.value == pytest.approx(0.1024 / share)
+
+
+def test_the_mapping_of_alexnet_is_the_one_that_eyeriss_prints() -> None:
+    """Table III: m filters share the global buffer, whose 100 KB hold their sums and the inputs of a pass."""
+    filters = {"conv1": 96, "conv2": 64, "conv3": 64, "conv4": 64, "conv5": 64}
+    channels = {"conv1": 1, "conv2": 2, "conv3": 4, "conv4": 6, "conv5": 6}
+    for layer, given in eyeriss.ALEXNET_MAPPING.items():
+        at = dict.fromkeys(eyeriss.MAPPING_PARAMETERS, 1) | given
+        assert at["filter_passes"] * at["p"] * at["t"] * at["sets_x"] == filters[layer]
+        assert at["q"] * at["r"] == channels[layer]
+    assert not findings("eyeriss")["buffer"].fitted
+
+
 def test_the_fastest_network_of_cnvlutin_is_below_the_bound_of_its_zeros() -> None:
     fastest = findings("cnvlutin")["fastest"].measured.value
     assert isinstance(fastest, float)
@@ -137,9 +168,36 @@ def test_energies_are_brought_to_a_process_once() -> None:
     assert related_system.at_process(1.0, related_system.at_its_process(load_architecture("eie"))) == 1.0
 
 
-def test_areas_grow_with_the_square_of_the_node() -> None:
-    areas = related_system.areas_at_process(load_architecture("eie"))
-    assert areas["weight_memory"] == pytest.approx(0.031 / 20480 * 2**17 * 64 * (45 / 16) ** 2)
+def test_every_machine_has_the_area_table_of_its_node() -> None:
+    """Where one ships, else area_tsmc16; a RAM of 128 KB by hand."""
+    ram = load_architecture("eie").components["weight_memory"].attributes
+    for name, process in related_system.PROCESSES.items():
+        design = load_architecture(name)
+        table = load_area_table({45: "area_45nm", 65: "area_65nm"}.get(int(process.node_nm), "area_tsmc16"))
+        there = area_mm2(design, table) * (process.node_nm / table.node_nm) ** 2
+        assert sum(related_system.areas_at_process(design).values()) == pytest.approx(there)
+    found = related_system.areas_at_process(load_architecture("eie"))["weight_memory"]
+    assert found == pytest.approx(64 * (0.4281 * 8 * 2**17 + 20 * ram["width_bits"]) * 1e-6, rel=1e-3)
+
+
+def test_areas_without_a_table_grow_with_the_square_of_the_node() -> None:
+    areas = related_system.areas_at_process(load_architecture("dadiannao"))
+    assert areas["weight_memory"] == pytest.approx(16 * 2 * 0.2374 * (28 / 16) ** 2)
+
+
+def test_a_projected_machine_shrinks_from_its_own_node() -> None:
+    """EIE, ISCA 2016, Table V: 40.8 mm2 at 45 nm are 63.8 at 28 nm with four times the PEs, the square within 1%."""
+    eie = load_architecture("eie")
+    at_28 = sum(related_system.areas_at_process(eie, 28).values())
+    assert at_28 == pytest.approx(sum(related_system.areas_at_process(eie).values()) * (28 / 45) ** 2)
+    published = 63.8 / (4 * 40.8)
+    assert published == pytest.approx((28 / 45) ** 2, rel=0.01)
+
+
+def test_the_65_nm_areas_leave_room_in_the_chip_that_has_more_parts() -> None:
+    """DianNao: 3.02 mm2 (its abstract), with registers, a clock network and fillers that are in no table."""
+    area = sum(related_system.areas_at_process(load_architecture("diannao")).values())
+    assert 0.5 * 3.02 < area < 3.02
 
 
 def test_the_65_nm_table_meets_the_power_of_the_chip_that_it_is_from() -> None:

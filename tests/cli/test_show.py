@@ -92,6 +92,17 @@ def test_areas_have_units_and_sources() -> None:
     )
 
 
+def test_an_area_says_its_range_and_what_was_published() -> None:
+    (ram, _) = next(
+        entry for entry in from_json("show", "area", "area_45nm")["entries"] if entry["component_class"] == "sram"
+    )["terms"]
+    assert ram["lowest_mm2"] < ram["value_mm2"] == ram["published_mm2"] < ram["highest_mm2"]
+    assert ram["published_node_nm"] == 45
+    text = run("show", "area", "area_45nm").stdout
+    assert "published as 0.00635 mm2 at 40 nm" in text
+    assert "plausible" not in run("show", "area", "area_tsmc16").stdout
+
+
 @pytest.mark.parametrize("name", names("arch_specs"))
 def test_every_shipped_architecture_can_be_shown(name: str) -> None:
     assert from_json("show", "arch", name)["name"] == name

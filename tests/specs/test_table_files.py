@@ -111,6 +111,26 @@ def test_an_area_table_is_not_an_energy_table() -> None:
             3,
             "entries.sram.terms[0].per",
         ),
+        (
+            "node_nm: 16\nentries:\n  sram: {terms: [{value_mm2: 1, range_mm2: [2, 3]}], source: x}\n",
+            3,
+            "entries.sram.terms[0].value_mm2",
+        ),
+        (
+            "node_nm: 16\nentries:\n  sram: {terms: [{value_mm2: 1, range_mm2: [2]}], source: x}\n",
+            3,
+            "entries.sram.terms[0].range_mm2",
+        ),
+        (
+            "node_nm: 16\nentries:\n  sram: {terms: [{value_mm2: 1, published: {value_mm2: 2, node_nm: 32}}]}\n",
+            3,
+            "entries.sram.terms[0].value_mm2",
+        ),
+        (
+            "node_nm: 16\nentries:\n  sram: {terms: [{value_mm2: 1, published: {value_mm2: 4}}], source: x}\n",
+            3,
+            "entries.sram.terms[0].published.node_nm",
+        ),
     ],
 )
 def test_bad_area_tables(tmp_path: Path, text: str, line: int, field: str) -> None:
@@ -119,6 +139,14 @@ def test_bad_area_tables(tmp_path: Path, text: str, line: int, field: str) -> No
     with pytest.raises(SpecError) as caught:
         load_area_table(path)
     assert (caught.value.path, caught.value.line, caught.value.field) == (str(path), line, field)
+
+
+def test_a_published_area_grows_with_the_square_of_the_node(tmp_path: Path) -> None:
+    path = tmp_path / "mine.yaml"
+    term = "{value_mm2: 1, range_mm2: [0.5, 2], published: {value_mm2: 4, node_nm: 32}}"
+    path.write_text(f"node_nm: 16\nentries:\n  sram: {{terms: [{term}], source: x}}\n")
+    (found,) = load_area_table(path).entries["sram"].terms
+    assert (found.value, found.range_mm2, found.published) == (1.0, (0.5, 2.0), (4.0, 32.0))
 
 
 # --- fitted values ----------------------------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import math
 import re
 from pathlib import Path
@@ -22,12 +23,14 @@ from timeloop_py.specs.tables import (
     scaling_factor,
 )
 
+DATA = Path(__file__).parent.parent / "data"
 ENERGY_TABLES = ("literature_16nm", "horowitz_45nm", "eyeriss_65nm", "diannao_65nm")
 LITERATURE = load_energy_table("literature_16nm")
 HOROWITZ = load_energy_table("horowitz_45nm")
 EYERISS = load_energy_table("eyeriss_65nm")
 TABLES = {name: load_energy_table(name) for name in ENERGY_TABLES}
 AREA = load_area_table("area_tsmc16")
+AREAS = {name: load_area_table(name) for name in ("area_tsmc16", "area_45nm", "area_65nm")}
 
 #: one component of every class, as SCNN (ISCA 2017, Tables II and III) or another machine has it
 SCNN: dict[str, dict[str, float]] = {
@@ -77,9 +80,56 @@ def test_an_scnn_can_be_costed_with_every_absolute_table(name: str) -> None:
         assert energy >= 0
 
 
-def test_area_entries_have_sources() -> None:
-    assert set(AREA.entries) == set(COMPONENT_CLASSES)
-    assert all(entry.source for entry in AREA.entries.values())
+@pytest.mark.parametrize("name", AREAS)
+def test_area_entries_have_sources(name: str) -> None:
+    entries = AREAS[name].entries
+    assert set(entries) == set(COMPONENT_CLASSES)
+    assert all(entry.source for entry in entries.values())
+    if name != "area_tsmc16":
+        terms = [term for entry in entries.values() for term in entry.terms]
+        assert all(term.range_mm2 and term.published for term in terms)
+
+
+@pytest.mark.parametrize(("node", "bit_um2", "column_um2"), [(45, 0.4281, 20.0), (65, 0.8822, 43.2)])
+def test_ram_is_a_least_squares_fit_of_cacti_s(node: int, bit_um2: float, column_um2: float) -> None:
+    """tests/data/cacti_ram.csv: weighted by 1 / area, solved here by the normal equations of two unknowns."""
+    with (DATA / "cacti_ram.csv").open(encoding="utf-8", newline="") as file:
+        rows = [row for row in csv.DictReader(file) if row["node_nm"] == str(node)]
+    runs = [(8e-6 * int(row["capacity_bytes"]), 1e-6 * int(row["width_bits"]), float(row["area_mm2"])) for row in rows]
+    bits = [bits / area for bits, _, area in runs]
+    columns = [columns / area for _, columns, area in runs]
+    bb, bc, cc = (sum(x * y for x, y in zip(*pair, strict=True)) for pair in
+                  ((bits, bits), (bits, columns), (columns, columns)))  # fmt: skip
+    determinant = bb * cc - bc * bc
+    fitted = ((sum(bits) * cc - sum(columns) * bc) / determinant, (sum(columns) * bb - sum(bits) * bc) / determinant)
+    assert fitted == pytest.approx((bit_um2, column_um2), rel=2e-3)
+    table = AREAS[f"area_{node}nm"]
+    off = []
+    for row, (_, _, area) in zip(rows, runs, strict=True):
+        attributes = {"capacity_bytes": float(row["capacity_bytes"]), "width_bits": float(row["width_bits"])}
+        off.append(area / table.area_mm2("sram", attributes) - 1)
+    assert min(off) > -0.21
+    assert max(off) < 0.47
+    assert len(off) == 59
+    assert (sum(one * one for one in off) / len(off)) ** 0.5 < 0.1
+
+
+def test_areas_of_45_and_65_nm_are_about_the_square_apart() -> None:
+    """Of what CACTI gives for each and of what is brought there."""
+    for component_class in (
+        "sram",
+        "edram",
+        "latch_array",
+        "register",
+        "multiplier",
+        "adder",
+        "pe_other",
+        "index_unit",
+    ):
+        at_45, at_65 = (
+            AREAS[name].area_mm2(component_class, SCNN[component_class]) for name in ("area_45nm", "area_65nm")
+        )
+        assert at_65 / at_45 == pytest.approx((65 / 45) ** 2, rel=0.03)
 
 
 # --- the scaling rule -------------------------------------------------------------------------------------------------
@@ -221,13 +271,18 @@ def test_banking_saves_energy_and_costs_area(capacity: float, width: float, bank
     assert AREA.area_mm2("latch_array", many) > AREA.area_mm2("latch_array", few)
 
 
-@given(st.sampled_from(["sram", "latch_array", "crossbar", "multiplier"]), st.floats(1.01, 100), st.data())
-def test_area_never_falls(component_class: str, factor: float, data: st.DataObject) -> None:
+@given(
+    st.sampled_from(list(AREAS)),
+    st.sampled_from(["sram", "latch_array", "crossbar", "multiplier"]),
+    st.floats(1.01, 100),
+    st.data(),
+)
+def test_area_never_falls(name: str, component_class: str, factor: float, data: st.DataObject) -> None:
     known = COMPONENT_CLASSES[component_class]
     attributes = {attribute: data.draw(SIZES) for attribute in known.required}
     grown = data.draw(st.sampled_from(known.required))
-    before = AREA.area_mm2(component_class, attributes)
-    after = AREA.area_mm2(component_class, {**attributes, grown: attributes[grown] * factor})
+    before = AREAS[name].area_mm2(component_class, attributes)
+    after = AREAS[name].area_mm2(component_class, {**attributes, grown: attributes[grown] * factor})
     assert after >= before > 0
 
 

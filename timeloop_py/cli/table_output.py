@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from timeloop_py.cli.text_table import csv_text, joined
+from timeloop_py.specs.tables import AreaTerm
 
 if TYPE_CHECKING:
     from timeloop_py.cli.options import OutputFormat
@@ -37,7 +38,7 @@ def format_area_table(table: AreaTable, form: OutputFormat) -> str:
         entries = [
             {
                 "component_class": name,
-                "terms": [_law(term, "mm2") for term in entry.terms],
+                "terms": [_area_law(term) for term in entry.terms],
                 "source": entry.source,
                 "note": entry.note,
             }
@@ -49,7 +50,7 @@ def format_area_table(table: AreaTable, form: OutputFormat) -> str:
     lines = [f"{table.name}: areas at {table.node_nm:g} nm [mm2]"]
     for name, entry in table.entries.items():
         laws = [f"{term.value:.4g} mm2{_law_text(term)}" for term in entry.terms] or ["0 mm2, a stated zero"]
-        lines += ["", f"{name}  {'  +  '.join(laws)}", *_sources(entry.source, entry.note)]
+        lines += ["", f"{name}  {'  +  '.join(laws)}", *_origins(entry), *_sources(entry.source, entry.note)]
     return joined(lines)
 
 
@@ -73,13 +74,11 @@ def _energy_row(event: str, entry: EnergyEntry) -> dict[str, Any]:
 
 def _area_rows(name: str, entry: AreaEntry) -> Iterator[dict[str, Any]]:
     for term in entry.terms:
-        yield {"component_class": name, **_law(term, "mm2"), "source": entry.source, "note": entry.note}
+        yield {"component_class": name, **_area_law(term), "source": entry.source, "note": entry.note}
     if not entry.terms:
         yield {
             "component_class": name,
-            "value_mm2": 0.0,
-            "reference": {},
-            "exponents": {},
+            **_area_law(AreaTerm(0.0)),
             "source": entry.source,
             "note": entry.note,
         }
@@ -87,6 +86,30 @@ def _area_rows(name: str, entry: AreaEntry) -> Iterator[dict[str, Any]]:
 
 def _law(law: PowerLaw, unit: str) -> dict[str, Any]:
     return {f"value_{unit}": law.value, "reference": dict(law.reference), "exponents": dict(law.exponents)}
+
+
+def _area_law(term: AreaTerm) -> dict[str, Any]:
+    low, high = term.range_mm2 or (None, None)
+    published, node_nm = term.published or (None, None)
+    return {
+        **_law(term, "mm2"),
+        "lowest_mm2": low,
+        "highest_mm2": high,
+        "published_mm2": published,
+        "published_node_nm": node_nm,
+    }
+
+
+def _origins(entry: AreaEntry) -> Iterator[str]:
+    """Where the numbers of an area's terms are from, of those that say so."""
+    for term in entry.terms:
+        words = [f"{term.value:.4g} mm2"]
+        if term.range_mm2 is not None:
+            words.append(f"plausible {term.range_mm2[0]:.4g} to {term.range_mm2[1]:.4g} mm2")
+        if term.published is not None:
+            words.append(f"published as {term.published[0]:.4g} mm2 at {term.published[1]:g} nm")
+        if len(words) > 1:
+            yield f"    {', '.join(words)}"
 
 
 def _kind(entry: EnergyEntry) -> str:

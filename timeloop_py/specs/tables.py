@@ -216,10 +216,20 @@ class EnergyTable:
 
 
 @dataclass(frozen=True)
+class AreaTerm(PowerLaw):
+    """One power law of an area in mm2, with what is known of its origin."""
+
+    #: lowest and highest plausible value at the reference attributes
+    range_mm2: tuple[float, float] | None = None
+    #: the number as its source prints it, and the node that it holds at
+    published: tuple[float, float] | None = None
+
+
+@dataclass(frozen=True)
 class AreaEntry:
     """The area of one component in mm2: a sum of power laws (none: stated zero)."""
 
-    terms: tuple[PowerLaw, ...]
+    terms: tuple[AreaTerm, ...]
     source: str
     note: str = ""
 
@@ -285,14 +295,39 @@ def load_area_table(name_or_path: str | Path) -> AreaTable:
     entries = {}
     for name, value in _named(section.section("entries"), tuple(COMPONENT_CLASSES), "component class"):
         entry = value.section()
-        terms = tuple(_law(name, term.section(), "value_mm2") for term in entry.items("terms"))
-        for term in entry.items("terms"):
-            term.section().finish()
+        terms = tuple(_area_term(name, term.section(), node_nm) for term in entry.items("terms"))
         entries[name] = AreaEntry(terms, _source(entry), entry.text("note", ""))
         entry.finish()
     section.text("rules", None)
     section.finish()
     return AreaTable(path.stem, node_nm, entries, str(path))
+
+
+def area_factor(from_node_nm: float, to_node_nm: float) -> float:
+    """What an area is multiplied by between two nodes: the square of their ratio (``energy_tables/README.md``)."""
+    return (to_node_nm / from_node_nm) ** 2
+
+
+def _area_term(component_class: str, section: Section, node_nm: float) -> AreaTerm:
+    law = _law(component_class, section, "value_mm2")
+    range_mm2 = _range(section, "range_mm2") if "range_mm2" in section else None
+    if range_mm2 is not None and not range_mm2[0] <= law.value <= range_mm2[1]:
+        raise section.error(f"{law.value:g} lies outside range_mm2 [{range_mm2[0]:g}, {range_mm2[1]:g}]", "value_mm2")
+    published = None
+    if "published" in section:
+        part = section.section("published")
+        published = (part.number("value_mm2", above=0), part.number("node_nm", above=0))
+        part.finish()
+        factor = area_factor(published[1], node_nm)
+        expected = published[0] * factor
+        if abs(law.value - expected) > ROUNDING * expected:
+            raise section.error(
+                f"{law.value:g} is not the published {published[0]:g} times {factor:.4g} "
+                f"(the square of {node_nm:g} over {published[1]:g} nm): expected {expected:.4g}",
+                "value_mm2",
+            )
+    section.finish()
+    return AreaTerm(law.value, law.reference, law.exponents, range_mm2, published)
 
 
 def table_files(name_or_path: str | Path) -> tuple[Path, ...]:
@@ -409,13 +444,13 @@ def _named(section: Section, known: Sequence[str], what: str) -> list[tuple[str,
     return pairs
 
 
-def _range(section: Section) -> tuple[float, float]:
-    items = section.items("range_pj")
+def _range(section: Section, key: str = "range_pj") -> tuple[float, float]:
+    items = section.items(key)
     if len(items) != 2:
-        raise section.error("expected [lowest, highest]", "range_pj")
+        raise section.error("expected [lowest, highest]", key)
     low, high = (item.number(minimum=0) for item in items)
     if low > high:
-        raise section.error(f"the lowest value {low:g} is above the highest {high:g}", "range_pj")
+        raise section.error(f"the lowest value {low:g} is above the highest {high:g}", key)
     return low, high
 
 

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 from timeloop_py.claims.ledger import Measured
 from timeloop_py.claims.related.related_system import (
-    SCALED_TABLES,
     architecture,
     areas_at_process,
     at_its_process,
@@ -118,6 +117,7 @@ def load() -> System:
             *(f"architecture {name}" for name in DESIGNS),
             *(f"network {name.partition(':')[0]}" for name in NETWORKS),
             "table diannao_65nm",
-            *SCALED_TABLES,
+            "table area_65nm",
+            "table literature_16nm",
         ],
     )

@@ -15,7 +15,7 @@ from timeloop_py.model.evaluate import Evaluation, Point, evaluate
 from timeloop_py.specs.architecture import Architecture, load_architecture
 from timeloop_py.specs.library import Kind, find
 from timeloop_py.specs.network import Network, load_network
-from timeloop_py.specs.tables import load_area_table, load_energy_table, scaling_factor
+from timeloop_py.specs.tables import area_factor, load_area_table, load_energy_table, scaling_factor
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -46,6 +46,8 @@ PROCESSES = {
 }
 #: Energy tables of a process, by node; the other machines' energies are brought to theirs by E = C V^2.
 TABLES = {45: "horowitz_45nm", 65: "diannao_65nm"}
+#: Area tables of a process, by node; the other machines' areas are brought to theirs by the square of the nodes' ratio.
+AREA_TABLES = {45: "area_45nm", 65: "area_65nm"}
 #: What is brought to another process.
 SCALED_TABLES = ("table literature_16nm", "table area_tsmc16")
 
@@ -157,10 +159,15 @@ def power_w(energy_pj: float, cycles: float, clock_ghz: float) -> float:
     return energy_pj / cycles * clock_ghz * 1e-3
 
 
-def areas_at_process(design: Architecture) -> dict[str, float]:
-    """Areas by component at the machine's process, mm2: the table's times the square of the nodes' ratio."""
-    table, node_nm = load_area_table(design.area_table or ""), PROCESSES[design.name].node_nm
-    return {name: area * (node_nm / table.node_nm) ** 2 for name, area in component_areas_mm2(design, table).items()}
+def areas_at_process(design: Architecture, projected_nm: float | None = None) -> dict[str, float]:
+    """Areas by component at the machine's process, mm2, or as its publication projects them to another node.
+
+    From the table of its node where one ships, else from the design's, times the square of the nodes' ratio.
+    """
+    node_nm = PROCESSES[design.name].node_nm
+    table = load_area_table(AREA_TABLES.get(int(node_nm), design.area_table or ""))
+    factor = area_factor(table.node_nm, projected_nm or node_nm)
+    return {name: area * factor for name, area in component_areas_mm2(design, table).items()}
 
 
 def operations_per_second(design: Architecture) -> float:
