@@ -64,11 +64,12 @@ class Innermost:
         if order not in frame.tables:
             frame.tables[order] = Tables(frame, order)
         self._tables = frame.tables[order]
+        self._priced_before = self._tables.priced
 
     @property
     def priced(self) -> int:
-        """Fillings of the stage whose energy was computed."""
-        return self._tables.priced
+        """Fillings of the stage whose energy was computed for this goal."""
+        return self._tables.priced - self._priced_before
 
     def labels(self, goal: Goal, ceiling: Ceiling, seeds: Seeds) -> Iterator[Labels]:
         """All labels whose lower bound is at most ``ceiling()``; their actions name a seed.
