@@ -40,6 +40,7 @@ from timeloop_py.mapper.objective import TIE, Goal
 from timeloop_py.mapper.pairs import Pairs
 from timeloop_py.mapper.seeds import Seeds
 from timeloop_py.mapper.sides import Rows, Side, divisor_chains, make_side, spatial_choices
+from timeloop_py.mapper.stays import gains, loops_to_stay_through
 from timeloop_py.mapper.windows import sweep
 from timeloop_py.mapper.words import Place, Words
 
@@ -146,9 +147,8 @@ class Tables:
         windows = self.windows.rows(np.flatnonzero(((outer > here) & (here > inner)).any(axis=1)))
         outer, here, inner = (windows.chains[:, stands + one] for one in (-1, 0, 1))
         node, begin = self.frame.nodes[self.nodes[stands + 1]], windows.at(stands + 1)
-        apart = sweep(windows.counter, node, inner, begin, [here // inner, outer // here]).words
-        moved = sweep(windows.counter, node, inner, begin, [outer // inner]).words
-        self.windows = windows.rows(np.flatnonzero(apart.every < moved.every * (1 - TIE)))
+        gain = gains(windows, node, inner, begin, here // inner, outer // here)
+        self.windows = windows.rows(np.flatnonzero(gain))
         here, inner = (self.others.chains[:, stands + one][:, self._closing] for one in (0, 1))
         self.others = self.others.rows(np.flatnonzero((here == inner).all(axis=1)))
 
@@ -272,31 +272,14 @@ class Tables:
         return np.full(len(self.windows), -1, dtype=np.int64)
 
     def _find_stays(self, windows: Side) -> Integers:
-        """Bits of the dimensions over which a loop directly outside the outermost node may be worth staying through.
-
-        The node could move past it, and the loop inside over the same dimension, if any, would become longer. Where no
-        bound of the loop brings fewer words into the overlapping tile than that, the node need not stay.
-        """
+        """Bits of the dimensions over which the outermost node may stay through a loop directly outside."""
         frame, place = self.frame, self.windowed or 0
-        idle, node = frame.relevance[self.nodes[0]].idle, frame.nodes[self.nodes[place]]
-        inner = 2 if self.order.stands == 2 else 1
-        tile, outer, begin = windows.chains[:, place], windows.chains[:, 0], windows.at(inner)
-        full = windows.counter.spread.full[windows.spread]
-        found = np.zeros(len(windows), dtype=np.int64)
-        for axis in np.flatnonzero(idle & frame.relevance[self.nodes[place]].window):
-            inside = (outer[:, axis] > begin.inside[:, axis]) & (outer > begin.inside).any(axis=1)
-            left = full[:, axis] // outer[:, axis]
-            for bound in np.unique(left[inside & (left > 1)]):
-                for factor in (one for one in range(2, int(bound) + 1) if bound % one == 0):
-                    rows = np.flatnonzero(inside & (left == bound))
-                    more = np.ones((len(rows), outer.shape[1]), dtype=np.int64)
-                    more[:, axis] = factor
-                    some = Place(begin.inside[rows], begin.spread[rows], begin.passed)
-                    segment = outer[rows] // some.inside
-                    apart = sweep(windows.counter, node, tile[rows], some, [segment, more]).words
-                    moved = sweep(windows.counter, node, tile[rows], some, [segment * more]).words
-                    found[rows[apart.every < moved.every * (1 - TIE)]] |= 1 << int(axis)
-        return found
+        axes = np.flatnonzero(frame.relevance[self.nodes[0]].idle & frame.relevance[self.nodes[place]].window)
+        if self.order.stands is None:
+            return loops_to_stay_through(windows, frame.nodes[self.nodes[place]], (0, 1, place), axes)
+        # The order of the loops between the nodes is bound already: whatever loop there is may be a reason.
+        looped = windows.chains[:, 0] > windows.chains[:, self.order.stands]
+        return np.asarray(looped[:, axes] @ (1 << axes))
 
     @cached_property
     def _closing(self) -> list[int]:
