@@ -96,7 +96,7 @@ def crossovers_on_path(
 
 
 def _totals(units: list[Unit], points: list[Point], metric: Metric) -> tuple[Array, Array]:
-    """The metric of the designs that have either half of the units, at each point; what it does not need is left out."""
+    """The metric of the designs that have either half of the units, at each point; only what it needs is evaluated."""
     rows = len(units) // 2
 
     def halves(values: Array) -> tuple[Array, Array]:

@@ -11,7 +11,6 @@ are stored: the same arguments give the same vectors.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import NamedTuple
@@ -94,14 +93,20 @@ class Scatter:
 
     def weights(self, zeros: DensityModel) -> Vectors:
         """Blocks of weights, (parities * POOL)."""
+        shapes = [(self.channels, 1, len(self.shifts[1][j]), len(self.shifts[0][i])) for i, j in self.parities]
+        packed = tuple(_packed(zeros, shape, self.weight_lanes) for shape in shapes)
+        return Vectors(packed, self._weight_addresses, self.weight_lanes)
+
+    @cached_property
+    def _weight_addresses(self) -> tuple[Integers, ...]:
         width, height = self.reach
-        packed, addresses = [], []
+        found = []
         for i, j in self.parities:
             across, down = np.array(self.shifts[0][i]), np.array(self.shifts[1][j])
-            packed.append(_packed(zeros, (self.channels, 1, down.size, across.size), self.weight_lanes))
             taps = (down.max() - down)[:, None] * width + across.max() - across
-            addresses.append((np.arange(self.channels)[:, None, None] * (height * width) + taps).ravel())
-        return _joined(packed, addresses, self.addresses)
+            address = np.arange(self.channels)[:, None, None] * (height * width) + taps
+            found.append(np.append(address, self.addresses))
+        return tuple(found)
 
     @cached_property
     def sizes(self) -> list[tuple[tuple[int, ...], tuple[int, ...]]]:
@@ -115,27 +120,48 @@ class Scatter:
 
     def activations(self, zeros: DensityModel) -> Vectors:
         """Blocks of activations of tiles of every size, (sizes * parities * POOL)."""
-        packed, addresses = [], []
-        for x, y in self.sizes:
-            for i, j in self.parities:
-                packed.append(_packed(zeros, (1, 1, y[j], x[i]), self.activation_lanes))
-                addresses.append((np.arange(y[j])[:, None] * self.reach[0] + np.arange(x[i])).ravel())
-        return _joined(packed, addresses, self.addresses)
+        shapes = [(1, 1, y[j], x[i]) for x, y in self.sizes for i, j in self.parities]
+        packed = tuple(_packed(zeros, shape, self.activation_lanes) for shape in shapes)
+        return Vectors(packed, self._activation_addresses, self.activation_lanes)
+
+    @cached_property
+    def _activation_addresses(self) -> tuple[Integers, ...]:
+        return tuple(
+            np.append(np.arange(y[j])[:, None] * self.reach[0] + np.arange(x[i]), self.addresses)
+            for x, y in self.sizes
+            for i, j in self.parities
+        )
 
 
-class Vectors(NamedTuple):
-    """Blocks of operands: how many vectors each has, the first of them, and what lanes add to an address.
+@dataclass(frozen=True)
+class Vectors:
+    """Blocks of operands of several kinds, one kind after the other.
 
-    ``addresses`` (vectors, lanes); ``number`` and ``first`` (blocks,).
+    ``addresses``: what every position of a kind adds to an address; the last one is that of empty lanes.
     """
 
-    number: Integers
-    first: Integers
-    addresses: Integers
+    packed: tuple[_Packed, ...]
+    addresses: tuple[Integers, ...]
+    lanes: int
+
+    @cached_property
+    def number(self) -> Integers:
+        """How many vectors each block has."""
+        return np.concatenate([one.number for one in self.packed])
+
+    def taken(self, blocks: Integers, places: Integers) -> Integers:
+        """What the lanes of some vectors add to an address, (vectors, lanes): the ``places``-th ones of ``blocks``."""
+        # Far fewer than there are: no reason to join all of them first.
+        kinds, block = np.divmod(blocks, POOL)
+        found = np.empty((len(blocks), self.lanes), np.int64)
+        for kind, (packed, addresses) in enumerate(zip(self.packed, self.addresses, strict=True)):
+            chosen = np.flatnonzero(kinds == kind) if len(self.packed) > 1 else slice(None)
+            found[chosen] = addresses[packed.positions[packed.first[block[chosen]] + places[chosen]]]
+        return found
 
 
 class _Packed(NamedTuple):
-    """The same with the positions in the block; -1 in empty lanes."""
+    """How many vectors each block has, the first of them, and the positions in their lanes; -1 in empty ones."""
 
     number: Integers
     first: Integers
@@ -160,15 +186,3 @@ def _packed(zeros: DensityModel, tile: tuple[int, ...], lanes: int) -> _Packed:
     positions[first[block] + rank // lanes, rank % lanes] = position
     standing = np.arange(POOL) * blocks // POOL
     return _Packed(number[standing], first[standing], positions)
-
-
-def _joined(packed: Sequence[_Packed], addresses: Sequence[Integers], empty: int) -> Vectors:
-    """Kinds of blocks one after the other; ``addresses`` of the positions of each kind, ``empty`` of empty lanes."""
-    offsets = np.cumsum([0, *(len(one.positions) for one in packed[:-1])])
-    return Vectors(
-        np.concatenate([one.number for one in packed]),
-        np.concatenate([one.first + offset for one, offset in zip(packed, offsets, strict=True)]),
-        np.concatenate(
-            [np.append(address, empty)[one.positions] for one, address in zip(packed, addresses, strict=True)]
-        ),
-    )

@@ -42,7 +42,7 @@ _STEPS_OF_A_BLOCK = 16
 # Blocks of a walk, most of them empty where zeros are many, and counts of products that are worked on at a time.
 _MOST_BLOCKS = 256
 _AT_A_TIME = 1 << 22
-_PRODUCTS_AT_A_TIME = 1 << 15
+_PRODUCTS_AT_A_TIME = 1 << 14
 
 
 @dataclass(frozen=True)
@@ -152,7 +152,7 @@ def _walks(scatter: Scatter, row: RowOfSteps, walks: int) -> _Walks:
     each = np.repeat(np.arange(walk.size), taken[walk, block])
     time = np.arange(each.size) - np.repeat(np.cumsum(lengths) - lengths, lengths)
     activation, weight = np.divmod(time - begins[walk, block][each], streamed[walk, block][each])
-    first = (activations.first[of_activations] + begun)[walk, block]
+    weight_block, activation_block = of_weights[walk, block][each], of_activations[walk, block][each]
     pauses = None
     if row.pause or row.wait:
         passed = np.floor(row.pause * np.arange(blocks) + row.wait * begins)[walk, block]
@@ -163,8 +163,8 @@ def _walks(scatter: Scatter, row: RowOfSteps, walks: int) -> _Walks:
         walk=walk[each],
         time=time,
         table=(walk // walks * parities + parity[walk % walks, block])[each],
-        weights=weights.addresses[weights.first[of_weights[walk, block]][each] + weight],
-        activations=activations.addresses[first[each] + activation],
+        weights=weights.taken(weight_block, weight),
+        activations=activations.taken(activation_block, begun[walk, block][each] + activation),
         pauses=pauses,
         counted_from=WARM_UP_STEPS if is_long else 0,
     )
@@ -174,14 +174,20 @@ def _arrivals(scatter: Scatter, banks: Integers, walks: _Walks) -> NDArray[np.in
     """Products by step, walk and bank."""
     arrivals = np.zeros((WALK_STEPS, walks.lengths.size, scatter.banks), np.int16)
     at_a_time = max(1, _PRODUCTS_AT_A_TIME // (scatter.weight_lanes * scatter.activation_lanes))
+    # Empty lanes add so much that the sum is the address of dropped products or one beyond it.
+    beyond = np.full((*banks.shape[:2], scatter.addresses), scatter.banks)
+    table = np.concatenate([banks, beyond], axis=2)
+    # Steps come last: the others are too few to be worth a loop of NumPy's.
+    weights = np.ascontiguousarray(walks.weights.T) + walks.table * table.shape[2]
+    activations = np.ascontiguousarray(walks.activations.T)
+    table, of_step = table.ravel(), np.arange(at_a_time) * (scatter.banks + 1)
     for start in range(0, walks.walk.size, at_a_time):
         part = slice(start, start + at_a_time)
-        address = np.minimum(walks.weights[part][:, :, None] + walks.activations[part][:, None, :], scatter.addresses)
-        address += walks.table[part][:, None, None] * banks.shape[2]
-        bank = banks.ravel()[address]
-        bank += np.arange(len(bank))[:, None, None] * (scatter.banks + 1)
-        counted = np.bincount(bank.ravel(), minlength=len(bank) * (scatter.banks + 1))
-        arrivals[walks.time[part], walks.walk[part]] = counted.reshape(len(bank), -1)[:, :-1]
+        bank = table.take(weights[:, None, part] + activations[:, part], mode="clip")
+        steps = bank.shape[2]
+        bank += of_step[:steps]
+        counted = np.bincount(bank.ravel(), minlength=steps * (scatter.banks + 1))
+        arrivals[walks.time[part], walks.walk[part]] = counted.reshape(steps, -1)[:, :-1]
     return arrivals
 
 
