@@ -156,12 +156,13 @@ class Vectors:
         found = np.empty((len(blocks), self.lanes), np.int64)
         for kind, (packed, addresses) in enumerate(zip(self.packed, self.addresses, strict=True)):
             chosen = np.flatnonzero(kinds == kind) if len(self.packed) > 1 else slice(None)
-            found[chosen] = addresses[packed.positions[packed.first[block[chosen]] + places[chosen]]]
+            vectors = packed.first.take(block[chosen]) + places[chosen]
+            found[chosen] = addresses.take(packed.positions.take(vectors, axis=0))
         return found
 
 
 class _Packed(NamedTuple):
-    """How many vectors each block has, the first of them, and the positions in their lanes; -1 in empty ones."""
+    """How many vectors each block has, the first of them, and the positions in their lanes, or one beyond: empty."""
 
     number: Integers
     first: Integers
@@ -172,17 +173,17 @@ class _Packed(NamedTuple):
 def _packed(zeros: DensityModel, tile: tuple[int, ...], lanes: int) -> _Packed:
     if 0 in tile:
         nothing = np.zeros(POOL, dtype=np.int64)
-        return _Packed(nothing, nothing, np.full((0, lanes), -1))
+        return _Packed(nothing, nothing, np.zeros((0, lanes), dtype=np.int64))
     blocks = min(POOL, max(_FEWEST, _POSITIONS // math.prod(tile)))
     drawn = zeros.drawn_tiles(tile, blocks)
     drawn = drawn.reshape(-1, drawn.shape[-1])
     drawn = drawn[np.arange(blocks) * len(drawn) // blocks]
-    filled = drawn.sum(axis=1)
+    filled = np.count_nonzero(drawn, axis=1)
     number = -(-filled // lanes)
     first = np.cumsum(number) - number
-    block, position = np.nonzero(drawn)
-    rank = np.arange(block.size) - (np.cumsum(filled) - filled)[block]
-    positions = np.full((int(number.sum()), lanes), -1)
-    positions[first[block] + rank // lanes, rank % lanes] = position
+    found = np.flatnonzero(drawn)
+    positions = np.full((int(number.sum()), lanes), drawn.shape[1])
+    place = np.arange(found.size) + np.repeat(first * lanes - (np.cumsum(filled) - filled), filled)
+    positions.reshape(-1)[place] = found - np.repeat(np.arange(blocks) * drawn.shape[1], filled)
     standing = np.arange(POOL) * blocks // POOL
     return _Packed(number[standing], first[standing], positions)

@@ -193,15 +193,16 @@ def _arrivals(scatter: Scatter, banks: Integers, walks: _Walks) -> NDArray[np.in
 
 def _stalls(arrivals: NDArray[np.int16], pauses: Integers | None, depth: int, counted_from: Integers) -> Integers:
     """Cycles that every walk waits for banks, from a step on; nothing waits at the start."""
-    waiting = np.zeros(arrivals.shape[1:], np.int16)
+    # Banks come first: a maximum over a short last axis takes long.
+    waiting = np.zeros(arrivals.shape[:0:-1], np.int16)
     stalls = np.zeros(arrivals.shape[1], np.int64)
     for time, arriving in enumerate(arrivals):
         if pauses is not None:
-            waiting -= np.minimum(pauses[time], waiting.max(axis=1)).astype(np.int16)[:, None]
+            waiting -= np.minimum(pauses[time], waiting.max(axis=0)).astype(np.int16)
             np.maximum(waiting, 0, out=waiting)
-        waiting += arriving
-        cycles = np.maximum(waiting.max(axis=1) - depth, 1)
-        waiting -= cycles[:, None]
+        waiting += arriving.T
+        cycles = np.maximum(waiting.max(axis=0) - depth, 1)
+        waiting -= cycles
         np.maximum(waiting, 0, out=waiting)
         stalls += np.where(time >= counted_from, cycles - 1, 0)
     return stalls
