@@ -72,16 +72,27 @@ def all_mappings(space: Mapspace) -> Iterator[Mapping]:
 
 def all_costs(space: Mapspace, most: int) -> dict[str, np.ndarray]:
     """Energy and cycles of every mapping that fits, as arrays."""
+    costs = list(costs_by_shape(space, most))
+    return {
+        "energy_pj": np.concatenate([energy for energy, _ in costs]) if costs else np.zeros(0),
+        "cycles": np.concatenate([cycles for _, cycles in costs]) if costs else np.zeros(0),
+    }
+
+
+def any_fits(space: Mapspace, most: int) -> bool:
+    """Whether a mapping fits: the costs of the first ones that do are enough."""
+    return any(len(energy) > 0 for energy, _ in costs_by_shape(space, most))
+
+
+def costs_by_shape(space: Mapspace, most: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Energy and cycles of the mappings that fit, those of one shape at a time. TooManyError: more than ``most``."""
     shapes: dict[object, list[Point]] = defaultdict(list)
     for number, point in enumerate(points(space)):
         if number >= most:
             raise TooManyError
         shapes[shape_of(space, point)].append(point)
-    costs = [single_costs(space, same) if space.imperfect else batch_cost(space, same) for same in shapes.values()]
-    return {
-        "energy_pj": np.concatenate([energy for energy, _ in costs]) if costs else np.zeros(0),
-        "cycles": np.concatenate([cycles for _, cycles in costs]) if costs else np.zeros(0),
-    }
+    for same in shapes.values():
+        yield single_costs(space, same) if space.imperfect else batch_cost(space, same)
 
 
 def full_order(space: Mapspace, loops: Loops) -> tuple[str, ...]:
@@ -379,4 +390,4 @@ def measure(energy: np.ndarray, cycles: np.ndarray, text: str) -> np.ndarray:
     return total
 
 
-__all__ = ["SpecError", "TooManyError", "all_costs", "all_mappings", "optimum"]
+__all__ = ["SpecError", "TooManyError", "all_costs", "all_mappings", "any_fits", "optimum"]
