@@ -3,13 +3,7 @@
 import pytest
 
 from timeloop_py.claims.scnn.runs import LITERATURE, Runs
-from timeloop_py.claims.scnn.system import load
-
-
-@pytest.fixture(scope="session")
-def scnn():
-    """The paper's ledger with what measures it."""
-    return load()
+from timeloop_py.claims.scnn.system import system_of
 
 
 @pytest.fixture(scope="session")
@@ -22,3 +16,9 @@ def runs() -> Runs:
 def literature() -> Runs:
     """The same with every energy from the literature."""
     return Runs(LITERATURE)
+
+
+@pytest.fixture(scope="session")
+def scnn(runs, literature):
+    """The paper's ledger with what measures it."""
+    return system_of(runs, literature)

@@ -7,7 +7,6 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import NamedTuple
 
 import pytest
 from click.testing import CliRunner
@@ -37,39 +36,44 @@ def invoke(*arguments: str):
     return CliRunner().invoke(main, ["reproduce", *arguments])
 
 
-def test_the_whole_command_twice(tmp_path: Path) -> None:
-    """One test, so that no two workers run it: everything it writes and prints, and the same bytes again."""
-    first, second = run_twice(tmp_path)
-    check_ledger(first.printed, first.messages)
-    check_files({path.name for path in first.folder.iterdir()})
-    for path in first.folder.glob("*.tex"):
+WHOLE = ("--format", "csv", "-o", "out")
+
+
+@pytest.fixture
+def evaluated(scnn, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the command reproduces in this process are the runs that the tests of this folder share."""
+    monkeypatch.setattr(system, "load", lambda: scnn)
+
+
+@pytest.mark.usefixtures("evaluated")
+def test_the_whole_command_twice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Everything it writes and prints, in a process of its own; and the same bytes from runs evaluated before."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "first").mkdir()
+    with started(tmp_path / "first") as first:
+        second = invoke(*WHOLE)
+        printed, messages = first.communicate()
+    assert first.returncode == second.exit_code == 0, messages
+    check_ledger(printed, messages)
+    folders = [tmp_path / "first" / "out", tmp_path / "out"]
+    check_files({path.name for path in folders[0].iterdir()})
+    for path in folders[0].glob("*.tex"):
         check_latex(path.read_text(encoding="utf-8"))
-    contents = [{path.name: path.read_bytes() for path in run.folder.iterdir()} for run in (first, second)]
+    contents = [{path.name: path.read_bytes() for path in folder.iterdir()} for folder in folders]
     assert contents[0].keys() == contents[1].keys()
     assert [name for name, content in contents[0].items() if content != contents[1][name]] == []
-    assert first.printed == second.printed
+    assert (printed, messages) == (second.stdout, second.stderr)
 
 
-class Run(NamedTuple):
-    folder: Path
-    printed: str
-    messages: str
-
-
-def run_twice(place: Path) -> list[Run]:
-    """The whole command twice, side by side, with another seed of the hashes."""
+def started(folder: Path) -> subprocess.Popen[str]:
+    """The whole command as it runs in a folder of its own, with another seed of the hashes than this process."""
     script = Path(sys.executable).parent / "timeloop-py"
-    folders = [place / "first", place / "second"]
-    started = []
-    for seed, folder in enumerate(folders):
-        folder.mkdir()
-        environment = {**os.environ, "PYTHONHASHSEED": str(seed)}
-        command = [script, "reproduce", "--format", "csv", "-o", "out"]
-        pipe = subprocess.PIPE
-        started.append(subprocess.Popen(command, cwd=folder, stdout=pipe, stderr=pipe, text=True, env=environment))
-    results = [run.communicate() for run in started]
-    assert [run.returncode for run in started] == [0, 0], results
-    return [Run(folder / "out", *result) for folder, result in zip(folders, results, strict=True)]
+    seed = "2" if os.environ.get("PYTHONHASHSEED") == "1" else "1"
+    environment = {**os.environ, "PYTHONHASHSEED": seed}
+    pipe = subprocess.PIPE
+    return subprocess.Popen(
+        [script, "reproduce", *WHOLE], cwd=folder, stdout=pipe, stderr=pipe, text=True, env=environment
+    )
 
 
 def check_ledger(printed: str, messages: str) -> None:
@@ -104,6 +108,7 @@ def check_latex(text: str) -> None:
 # -- parts ---------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.usefixtures("evaluated")
 def test_one_exhibit_and_its_claims(tmp_path) -> None:
     result = invoke("--only", "fig7a", "-o", str(tmp_path), "--format", "json", "--no-plots")
     assert result.exit_code == 0, result.output

@@ -38,18 +38,19 @@ def test_every_claim_stands_in_one_exhibit(scnn) -> None:
 
 
 class Changed(Runs):
-    """The paper's runs on other machines: an accumulator of a quarter, half the RAM, twice the multipliers' width."""
+    """The paper's runs on other machines: longer vectors of weights, an accumulator of a quarter without conflicts,
+    half the RAM, wider words, a faster clock."""
 
-    SETTINGS = (
-        ("parameters.accumulator_entries", 8),
+    SCNN = (("parameters.accumulator_entries", 8), ("dataflow.bank_contention", "none"))
+    ALL = (
+        ("parameters.F", 8),
         ("parameters.input_ram_bytes", 5120),
         ("parameters.word_bits", 32),
         ("clock_ghz", 2.0),
     )
 
     def design(self, name, settings=()):
-        mine = [("parameters.F", 8), *self.SETTINGS[:1]] if name == "scnn" else [("parameters.F", 2)]
-        return super().design(name, [*mine, *self.SETTINGS[1:], *settings])
+        return super().design(name, [*(self.SCNN if name == "scnn" else ()), *self.ALL, *settings])
 
     @property
     def networks(self):
@@ -68,7 +69,9 @@ _FIXED = {"F7b-opt-always", "F8-oracle", "F8-oracle-gap", "S4-fit", "T1-max-acti
 
 @pytest.mark.parametrize("claim", [claim.id for claim in CLAIMS if claim.id not in _FIXED])
 def test_measures_follow_the_model(runs, changed, claim) -> None:
-    assert MEASURES[claim](changed).value != MEASURES[claim](runs).value
+    value = MEASURES[claim](changed).value
+    assert value == value  # not NaN, which differs from everything
+    assert value != MEASURES[claim](runs).value
 
 
 @pytest.fixture(scope="module")

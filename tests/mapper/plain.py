@@ -55,9 +55,10 @@ def points(space: Mapspace) -> Iterator[Point]:
                 for dim, size in space.problem.dims.items()
             }
             for order in node_orders(space, keep, spatial):
-                for segments in all_segments(left, len(order) + 1, space.imperfect):
+                levels = levels_of_segments(keep, order)
+                for segments in all_segments(space, keep, left, levels):
                     for ordered in product(*(list(permutations(segment)) for segment in segments)):
-                        if allowed_loops(space, keep, order, ordered):
+                        if in_order(space, levels, ordered):
                             yield Point(keep, order, spatial, ordered)
 
 
@@ -71,16 +72,27 @@ def all_mappings(space: Mapspace) -> Iterator[Mapping]:
 
 def all_costs(space: Mapspace, most: int) -> dict[str, np.ndarray]:
     """Energy and cycles of every mapping that fits, as arrays."""
+    costs = list(costs_by_shape(space, most))
+    return {
+        "energy_pj": np.concatenate([energy for energy, _ in costs]) if costs else np.zeros(0),
+        "cycles": np.concatenate([cycles for _, cycles in costs]) if costs else np.zeros(0),
+    }
+
+
+def any_fits(space: Mapspace, most: int) -> bool:
+    """Whether a mapping fits: the costs of the first ones that do are enough."""
+    return any(len(energy) > 0 for energy, _ in costs_by_shape(space, most))
+
+
+def costs_by_shape(space: Mapspace, most: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Energy and cycles of the mappings that fit, those of one shape at a time. TooManyError: more than ``most``."""
     shapes: dict[object, list[Point]] = defaultdict(list)
     for number, point in enumerate(points(space)):
         if number >= most:
             raise TooManyError
         shapes[shape_of(space, point)].append(point)
-    costs = [single_costs(space, same) if space.imperfect else batch_cost(space, same) for same in shapes.values()]
-    return {
-        "energy_pj": np.concatenate([energy for energy, _ in costs]) if costs else np.zeros(0),
-        "cycles": np.concatenate([cycles for _, cycles in costs]) if costs else np.zeros(0),
-    }
+    for same in shapes.values():
+        yield single_costs(space, same) if space.imperfect else batch_cost(space, same)
 
 
 def full_order(space: Mapspace, loops: Loops) -> tuple[str, ...]:
@@ -260,9 +272,25 @@ def node_orders(space: Mapspace, keep: Keep, spatial: list[Factors]) -> Iterator
             yield tuple((node,) for node in order)
 
 
-def all_segments(left: dict[str, int], count: int, imperfect: bool) -> Iterator[tuple[Loops, ...]]:
-    """Temporal loops of all dimensions in ``count`` segments, outer to inner; loops of one iteration left out."""
-    per_dim = [list(chains(size, count, imperfect)) for size in left.values()]
+def levels_of_segments(keep: Keep, order: tuple[tuple[Store, ...], ...]) -> list[str]:
+    """The level that each segment's loops belong to: the innermost of which a storage node stands outside."""
+    levels = list(keep)
+    found = [0]
+    for group in order:
+        found.append(max(found[-1], *(levels.index(store.level) for store in group)))
+    return [levels[place] for place in found]
+
+
+def all_segments(space: Mapspace, keep: Keep, left: dict[str, int], levels: list[str]) -> Iterator[tuple[Loops, ...]]:
+    """Temporal loops of all dimensions in segments, outer to inner; loops of one iteration left out.
+
+    Only those that keep to the limits on factors of the levels that the segments belong to.
+    """
+    count = len(levels)
+    per_dim = [
+        [chain for chain in chains(size, count, space.imperfect) if allowed_factors(space, keep, levels, dim, chain)]
+        for dim, size in left.items()
+    ]
     for chosen in product(*per_dim):
         yield tuple(
             tuple((dim, chain[segment]) for dim, chain in zip(left, chosen, strict=True) if chain[segment] > 1)
@@ -284,25 +312,23 @@ def chains(size: int, count: int, imperfect: bool) -> Iterator[tuple[int, ...]]:
             yield (*outer, inner)
 
 
-def allowed_loops(
-    space: Mapspace, keep: Keep, order: tuple[tuple[Store, ...], ...], segments: tuple[Loops, ...]
-) -> bool:
-    """Whether the loops of every level keep to its limits and its order."""
-    constraints = space.constraints
-    if not constraints.bind_loops:
+def allowed_factors(space: Mapspace, keep: Keep, levels: list[str], dim: str, chain: tuple[int, ...]) -> bool:
+    """Whether the factors of a dimension, one per segment, keep to the limits of every level in use."""
+    if not space.constraints.bind_loops:
         return True
-    levels = list(keep)
-    belongs: dict[str, list[tuple[str, int]]] = {level: [] for level in levels}
-    above = 0
-    for index, segment in enumerate(segments):
-        if index:
-            above = max(above, *(levels.index(store.level) for store in order[index - 1]))
-        belongs[levels[above]].extend(segment)
-    for level, loops in belongs.items():
-        for dim, limits in constraints.factors.get(level, {}).items():
-            if dim in space.problem.dims and not limits.allows(prod(bound for one, bound in loops if one == dim)):
-                return False
-        wanted = constraints.order.get(level, ())
+    return all(
+        limits[dim].allows(prod(factor for one, factor in zip(levels, chain, strict=True) if one == level))
+        for level, limits in space.constraints.factors.items()
+        if level in keep and dim in limits
+    )
+
+
+def in_order(space: Mapspace, levels: list[str], segments: tuple[Loops, ...]) -> bool:
+    """Whether the loops of every level keep to its order."""
+    if not space.constraints.bind_loops:
+        return True
+    for level, wanted in space.constraints.order.items():
+        loops = [loop for one, segment in zip(levels, segments, strict=True) if one == level for loop in segment]
         places = [wanted.index(dim) for dim, _ in loops if dim in wanted]
         if places != sorted(places):
             return False
@@ -364,4 +390,4 @@ def measure(energy: np.ndarray, cycles: np.ndarray, text: str) -> np.ndarray:
     return total
 
 
-__all__ = ["SpecError", "TooManyError", "all_costs", "all_mappings", "optimum"]
+__all__ = ["SpecError", "TooManyError", "all_costs", "all_mappings", "any_fits", "optimum"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -10,7 +10,7 @@ import numpy as np
 
 from timeloop_py.explore.sweep import Sweep
 from timeloop_py.model.batch import Array
-from timeloop_py.model.evaluate import Point, evaluate
+from timeloop_py.model.evaluate import Point, Unit, cycles_of_units, energies_of_units
 from timeloop_py.specs.architecture import Architecture
 from timeloop_py.specs.errors import SpecError, nearest
 from timeloop_py.specs.network import Network
@@ -24,6 +24,8 @@ METRICS: tuple[Metric, ...] = ("cycles", "energy_pj", "edp_pj_cycles")
 #: How finely a path is looked through for changes of order, and how narrowly one is bracketed.
 SAMPLES = 201
 TOLERANCE = 1e-9
+#: Samples evaluated in one go: enough for NumPy, few enough for whoever wants the first change only.
+_AT_ONCE = 41
 
 
 @dataclass(frozen=True)
@@ -55,7 +57,7 @@ def crossover(sweep: pd.DataFrame, first: str, second: str, metric: Metric = "cy
     if len(plan.networks) != 1:
         raise SpecError("expected a sweep of one network", field="sweep")
     designs = [_named(plan, name) for name in (first, second)]
-    return crossovers_on_path(designs[0], designs[1], plan.networks[0], plan.points, metric)
+    return list(crossovers_on_path(designs[0], designs[1], plan.networks[0], plan.points, metric))
 
 
 def crossovers_on_path(
@@ -64,9 +66,13 @@ def crossovers_on_path(
     network: Network,
     points: tuple[Point, ...],
     metric: Metric = "cycles",
-) -> list[Crossover]:
-    """Changes of order along the straight line from the densest to the sparsest of the points."""
+) -> Iterator[Crossover]:
+    """Changes of order along the straight line from the densest to the sparsest of the points.
+
+    Solved one after the other, so the first is there before the rest of the path is looked through.
+    """
     start, end = _ends(points)
+    units = [Unit(design, network, layer) for design in (first, second) for layer in network.layers]
 
     def place(t: float) -> Point:
         weight, activation = (
@@ -75,48 +81,64 @@ def crossovers_on_path(
         return weight, activation
 
     def difference(ts: Array) -> Array:
-        evaluation = evaluate([first, second], network, [place(float(t)) for t in ts])
-        cycles, energy = evaluation.layer_cycles, evaluation.layer_energy_pj
-        rows = len(network.layers)
-        totals = [(cycles[part].sum(axis=0), energy[part].sum(axis=0)) for part in (slice(rows), slice(rows, None))]
-        values = [{"cycles": c, "energy_pj": e, "edp_pj_cycles": c * e}[metric] for c, e in totals]
+        values = _totals(units, [place(float(t)) for t in ts], metric)
         scaled: Array = (values[0] - values[1]) / np.maximum(values[0], values[1])
         return scaled
 
-    found = []
     for t, jump, sign_below in sign_changes(difference):
         weight, activation = place(t)
-        found.append(
-            Crossover(
-                weight_density=float("nan") if weight is None else weight,
-                activation_density=float("nan") if activation is None else activation,
-                better_below=second.name if sign_below > 0 else first.name,
-                kind="jump" if jump else "crossing",
-            )
+        yield Crossover(
+            weight_density=float("nan") if weight is None else weight,
+            activation_density=float("nan") if activation is None else activation,
+            better_below=second.name if sign_below > 0 else first.name,
+            kind="jump" if jump else "crossing",
         )
-    return found
 
 
-def sign_changes(function: Callable[[Array], Array]) -> list[tuple[float, bool, float]]:
+def _totals(units: list[Unit], points: list[Point], metric: Metric) -> tuple[Array, Array]:
+    """The metric of the designs that have either half of the units, at each point; only what it needs is evaluated."""
+    rows = len(units) // 2
+
+    def halves(values: Array) -> tuple[Array, Array]:
+        return values[:rows].sum(axis=0), values[rows:].sum(axis=0)
+
+    if metric == "cycles":
+        return halves(cycles_of_units(units, points))
+    energy = halves(energies_of_units(units, points))
+    if metric == "energy_pj":
+        return energy
+    cycles = halves(cycles_of_units(units, points))
+    return cycles[0] * energy[0], cycles[1] * energy[1]
+
+
+def sign_changes(function: Callable[[Array], Array]) -> Iterator[tuple[float, bool, float]]:
     """(place, whether it is a jump, sign after it) of every sign change on [0, 1], bracketed to the tolerance."""
+    before: tuple[float, float] | None = None
     samples = np.linspace(0.0, 1.0, SAMPLES)
-    values = function(samples)
-    keep = values != 0
-    samples, values = samples[keep], values[keep]
-    found = []
-    for index in np.flatnonzero(np.sign(values[:-1]) != np.sign(values[1:])):
-        low, high = samples[index], samples[index + 1]
-        left, right = values[index], values[index + 1]
-        while high - low > TOLERANCE:
-            inner = np.linspace(low, high, 18)[1:-1]
-            inside = np.concatenate([[left], function(inner), [right]])
-            edges = np.concatenate([[low], inner, [high]])
-            change = int(
-                np.flatnonzero((np.sign(inside[:-1]) == np.sign(left)) & (np.sign(inside[1:]) != np.sign(left)))[0]
-            )
-            low, high, left, right = edges[change], edges[change + 1], inside[change], inside[change + 1]
-        found.append((float(low + high) / 2, bool(abs(right - left) > 1e-6), float(np.sign(right))))
-    return found
+    for start in range(0, SAMPLES, _AT_ONCE):
+        part = samples[start : start + _AT_ONCE]
+        for here in zip(part.tolist(), function(part).tolist(), strict=True):
+            if here[1] == 0:
+                continue
+            if before is not None and np.sign(before[1]) != np.sign(here[1]):
+                yield _bracketed(function, before, here)
+            before = here
+
+
+def _bracketed(
+    function: Callable[[Array], Array], before: tuple[float, float], after: tuple[float, float]
+) -> tuple[float, bool, float]:
+    """The same of the first change between two places, given with their values."""
+    (low, left), (high, right) = before, after
+    while high - low > TOLERANCE:
+        inner = np.linspace(low, high, 18)[1:-1]
+        inside = np.concatenate([[left], function(inner), [right]])
+        edges = np.concatenate([[low], inner, [high]])
+        change = int(
+            np.flatnonzero((np.sign(inside[:-1]) == np.sign(left)) & (np.sign(inside[1:]) != np.sign(left)))[0]
+        )
+        low, high, left, right = edges[change], edges[change + 1], inside[change], inside[change + 1]
+    return float(low + high) / 2, bool(abs(right - left) > 1e-6), float(np.sign(right))
 
 
 def _ends(points: tuple[Point, ...]) -> tuple[Point, Point]:

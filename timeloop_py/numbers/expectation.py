@@ -289,14 +289,18 @@ def _maximum_normal(mean: Array, deviation: Array, count: Array) -> Array:
     edges = np.sort(np.concatenate([lower, edges], axis=-1), axis=-1)
     nodes, weights = np.polynomial.legendre.leggauss(_NODES_PER_PANEL)
     half = 0.5 * np.diff(edges, axis=-1)
-    x = (edges[:, :-1, None] + half[:, :, None] * (1 + nodes)).reshape(mean.shape[0], -1)
+    # Constants, and classes below the others, leave panels without width.
+    point, panel = np.nonzero(half)
+    x = edges[point, panel][:, None] + half[point, panel][:, None] * (1 + nodes)
     distribution = np.ones_like(x)
     scale = np.where(spread, deviation, 1.0)
-    for i in range(mean.shape[-1]):
-        factor = ndtr((x - mean[:, i, None]) / scale[:, i, None]) ** count[:, i, None]
-        distribution *= np.where(spread[:, i, None], factor, 1.0)
-    integral = np.sum(((1 - distribution).reshape(*half.shape, -1) @ weights) * half, axis=-1)
-    return np.asarray(lower[:, 0] + integral)
+    for i in np.flatnonzero(spread.any(axis=0)):
+        below, copies = ndtr((x - mean[point, i, None]) / scale[point, i, None]), count[point, i, None]
+        factor = below if np.all(copies == 1) else below**copies
+        distribution *= np.where(spread[point, i, None], factor, 1.0)
+    above = np.zeros((*half.shape, _NODES_PER_PANEL))
+    above[point, panel] = 1 - distribution
+    return np.asarray(lower[:, 0] + np.sum((above @ weights) * half, axis=-1))
 
 
 def _maximum_of_ceilings(size: Array, count: Array, p: Array, lanes: Array) -> Array:

@@ -15,16 +15,23 @@ import numpy as np
 
 #: A Python number, a NumPy array or a SymPy expression.
 Number = Any
+_PLAIN = (int, float, np.integer, np.floating)
 
 
 def is_symbolic(*values: Number) -> bool:
     """True where any value is a SymPy expression (found without importing SymPy)."""
-    return any(hasattr(value, "free_symbols") for value in values)
+    for value in values:  # noqa: SIM110 -- a generator would take most of the time
+        if hasattr(value, "free_symbols"):
+            return True
+    return False
 
 
 def is_plain(*values: Number) -> bool:
     """True where every value is a Python (or NumPy scalar) number: no batch, no symbol."""
-    return all(isinstance(value, (int, float, np.integer, np.floating)) for value in values)
+    for value in values:  # noqa: SIM110 -- the same
+        if not isinstance(value, _PLAIN):
+            return False
+    return True
 
 
 def maximum(first: Number, second: Number) -> Number:

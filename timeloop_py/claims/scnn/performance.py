@@ -24,7 +24,8 @@ def overtaking_density(runs: Runs, other: str, metric: Metric) -> float:
     """
     designs = runs.sweep_designs
     found = crossovers_on_path(designs["scnn"], designs[other], runs.sweep_network, sweep_points(), metric)
-    return max((change.weight_density for change in found), default=math.nan)
+    densest = next(found, None)
+    return math.nan if densest is None else densest.weight_density
 
 
 def _speedup_at(density: float) -> Measure:

@@ -28,9 +28,13 @@ _IN_ENERGY = "energy"
 
 def load() -> System:
     """The paper's ledger under the calibrated energies, with the literature's beside them."""
+    return system_of(Runs(CALIBRATED), Runs(LITERATURE))
+
+
+def system_of(runs: Runs, before: Runs) -> System:
+    """The same from runs under the calibrated energies and under the literature's, which may have been evaluated."""
     claims = load_ledger("scnn")
     topics = {claim.id: claim.topic for claim in claims}
-    runs, before = Runs(CALIBRATED), Runs(LITERATURE)
 
     def measure(claim: str) -> Measured:
         measured = MEASURES[claim](runs)
