@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from timeloop_py.model.evaluate import Evaluation, evaluate
+from timeloop_py.model.evaluate import Evaluation, Unit, cycles_of_units, energies_of_units, evaluate, evaluate_units
 from timeloop_py.specs.architecture import Architecture, load_architecture
 from timeloop_py.specs.layer import Layer
 from timeloop_py.specs.network import load_network
@@ -129,3 +129,14 @@ def test_a_batch_gives_what_its_units_give_alone() -> None:
     for column in ("cycles", "multiplies", "utilization"):
         values = np.concatenate([frame[column] for frame in alone])
         assert together[column].to_numpy() == pytest.approx(values, rel=1e-12)
+
+
+@pytest.mark.parametrize("names", [("scnn", "dcnn", "dcnn_opt"), ("scnn", "dadiannao")])
+def test_cycles_and_energy_alone_are_those_of_the_evaluation(names: tuple[str, ...]) -> None:
+    network = load_network("vgg16")  # whose layers spill at some densities and not at others
+    designs = [load_architecture(name) for name in names]
+    units = [Unit(design, network, layer) for design in designs for layer in network.layers]
+    points = [(None, None), (0.3, 0.2), (1.0, 1.0)]
+    whole = evaluate_units(units, points)
+    np.testing.assert_array_equal(energies_of_units(units, points), whole.layer_energy_pj)
+    np.testing.assert_array_equal(cycles_of_units(units, points), whole.layer_cycles)
