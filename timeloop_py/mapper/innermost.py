@@ -233,7 +233,7 @@ class Tables:
     def _possible(self, case: int, pairs: Pairs) -> Rows:
         """Pairs that their spatial factors allow, and that the stages outside leave within the energy."""
         frame = self.frame
-        chains = self.others.chains[pairs.others] * self.windows.chains[pairs.windows]
+        chains = self._chains_of(pairs)
         outermost = chains[:, 0]
         pins = frame.spread.pins[pairs.spread, self.stage - 1]
         fine = ((pins == 0) | (pins == outermost)).all(axis=1)
@@ -368,13 +368,17 @@ class Tables:
         if position != self.windowed:
             return [(others.whole(position), windows.whole(position))]
         top = max(case - 1, 0)
-        outside = others.outside(position, self._closing) * others.outside(top, self._idle)
-        repeated = others.first[position] * outside
+        repeated = others.first[position] * self._outside_windows(case)
         sliding = windows.least_sliding(position, top)
         self._exact[case] = np.zeros(len(windows), dtype=bool)
         if case:
             return [(repeated, windows.first[position] * windows.outside(top) + sliding)]
         return [(repeated, sliding), (others.first[position], windows.first[position])]
+
+    def _outside_windows(self, case: int) -> Numbers:
+        """Iterations of the other side outside the overlapping tile, those of loops that slide it left out."""
+        place, top = self.windowed or 0, max(case - 1, 0)
+        return self.others.outside(place, self._closing) * self.others.outside(top, self._idle)
 
     def _make_exact(self, case: int, rows: Rows) -> None:
         """Count how the overlapping tiles of some rows of the windows slide: a lower bound stands there until then."""
@@ -430,12 +434,16 @@ class Tables:
             if len(row):
                 yield others[rows][row], windows[near[column]], certain + energy[row, column]
 
+    def _chains_of(self, pairs: Pairs) -> Integers:
+        """Tile sizes of pairs (rows, positions, dimensions): along every dimension those of one of its sides."""
+        return self.others.chains[pairs.others] * self.windows.chains[pairs.windows]
+
     # -- labels ---------------------------------------------------------------------------------------
 
     def _labelled(self, case: int, pairs: Pairs, exact: bool) -> tuple[Labels, Integers]:
         """The labels of pairs, and their chains; unless ``exact``, with some loops free (:meth:`_words`)."""
         frame, others, windows, spreads = self.frame, pairs.others, pairs.windows, pairs.spread
-        chains = self.others.chains[others] * self.windows.chains[windows]
+        chains = self._chains_of(pairs)
         inside = [np.searchsorted(sizes, chains[:, :, axis]) for axis, sizes in enumerate(frame.sizes)]
         indices = np.stack(inside, axis=2).astype(np.int16)
         labels = frame.start().rows(spreads)
@@ -445,7 +453,7 @@ class Tables:
             number = frame.interface[index]
             words = self._words_of_pairs(case, position, others, windows)
             if exact and position == self.windowed:
-                words = self._with_idle_loops(case, spreads, chains, words)
+                words = self._with_idle_loops(case, pairs, words)
             labels = frame.charged(labels, index, words)
             status, rest, below = labels.status.copy(), labels.rest.copy(), labels.below.copy()
             if position == self.windowed and case == 0:
@@ -462,23 +470,35 @@ class Tables:
             return self.others.first[position].rows(others) * self.windows.first[position].rows(windows)
         return reduce(Words.__add__, (one.rows(others) * two.rows(windows) for one, two in self._words(case, position)))
 
-    def _with_idle_loops(self, case: int, spread: Rows, chains: Integers, words: Words) -> Words:
+    def _with_idle_loops(self, case: int, pairs: Pairs, words: Words) -> Words:
         """Words of the overlapping tile, exact where loops of other dimensions stand among those that slide it."""
-        frame, place, top = self.frame, self.windowed or 0, max(case - 1, 0)
-        among = np.flatnonzero((chains[:, top, self._idle] > chains[:, place, self._idle]).any(axis=1))
+        place, top = self.windowed or 0, max(case - 1, 0)
+        idle = self.others.chains[pairs.others, top : place + 1][:, :, self._idle]
+        among = np.flatnonzero((idle[:, 0] > idle[:, -1]).any(axis=1))
         if not len(among):
             return words
-        node = frame.nodes[self.nodes[place]]
-        some = chains[among]
-        open_to = np.where(np.isin(np.arange(some.shape[2]), self._closing), some[:, place], some[:, top])
-        spreads = spread[among]
-        segments = [some[:, above] // some[:, above + 1] for above in range(place - 1, top - 1, -1)]
-        segments = [np.where(np.isin(np.arange(some.shape[2]), self._closing), 1, one) for one in segments]
-        start = Place(some[:, place], spreads, self.stage)
-        exact = sweep(frame.counter, node, some[:, place], start, segments).words
-        first = frame.counter.first(node, some[:, place], start)
-        times = (frame.spread.full[spreads] // open_to).prod(axis=1) if case else np.ones(len(among), dtype=np.int64)
-        exact = exact + first * times
+        some = pairs.rows(among)
+        exact = self._sliding(case, some) + self._whole_tiles(case, some)
         every, distinct = words.every.copy(), words.distinct.copy()
         every[among], distinct[among] = exact.every, exact.distinct
         return Words(every, distinct)
+
+    def _sliding(self, case: int, pairs: Pairs) -> Words:
+        """Words that slide the overlapping tiles of pairs, with all loops in their best order."""
+        frame, place, top = self.frame, self.windowed or 0, max(case - 1, 0)
+        chains = self._chains_of(pairs)
+        tile = chains[:, place]
+        segments = [chains[:, above] // chains[:, above + 1] for above in range(place - 1, top - 1, -1)]
+        for segment in segments:
+            segment[:, self._closing] = 1
+        node, start = frame.nodes[self.nodes[place]], Place(tile, pairs.spread, self.stage)
+        return sweep(frame.counter, node, tile, start, segments).words
+
+    def _whole_tiles(self, case: int, pairs: Pairs) -> Words:
+        """Words of the overlapping tiles of pairs that arrive whole: at first, and with every loop further outside."""
+        place = self.windowed or 0
+        others, windows = self.others.first[place], self.windows.first[place]
+        if case:
+            others = others * self._outside_windows(case)
+            windows = windows * self.windows.outside(case - 1)
+        return others.rows(pairs.others) * windows.rows(pairs.windows)

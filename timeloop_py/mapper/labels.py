@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -55,18 +55,19 @@ class Labels:
 
     def rows(self, chosen: Chosen) -> Labels:
         """Some of the rows."""
-        return Labels(*(getattr(self, item.name)[chosen] for item in fields(self)))
+        chosen = np.flatnonzero(chosen) if chosen.dtype == bool else chosen
+        return Labels(*[column.take(chosen, axis=0) for column in vars(self).values()])
 
     def with_columns(self, **columns: NDArray[np.generic]) -> Labels:
         """With some columns replaced."""
-        return replace(self, **columns)  # type: ignore[arg-type]
+        return Labels(**{**vars(self), **columns})
 
 
 def joined(parts: Sequence[Labels]) -> Labels:
     """All rows of several batches, in order."""
     if len(parts) == 1:
         return parts[0]
-    return Labels(*(np.concatenate([getattr(part, item.name) for part in parts]) for item in fields(Labels)))
+    return Labels(*map(np.concatenate, zip(*(vars(part).values() for part in parts), strict=True)))
 
 
 def undominated(labels: Labels, sizes: Sequence[int], slack_pj: Numbers) -> Labels:

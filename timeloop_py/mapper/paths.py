@@ -108,15 +108,18 @@ class PathSearch:
         finished = np.flatnonzero(growth.finished(labels))
         if len(finished):
             yield from self._endings(labels.rows(finished))
+        found = []
         for step, placed in growth.with_nodes(labels):
-            self._queue(placed.with_columns(parent=placed.action, action=self._numbers(len(placed), step)))
+            found.append(placed.with_columns(parent=placed.action, action=self._numbers(len(placed), step)))
         for axis in range(len(self.frame.dims)):
             looped, _, bounds = growth.with_loops(labels, axis)
             if len(looped):
                 action = np.zeros(len(looped), dtype=np.int64)
                 for bound in np.unique(bounds):
                     action[bounds == bound] = self._number((Step(axis, int(bound)),))
-                self._queue(looped.with_columns(parent=looped.action, action=action))
+                found.append(looped.with_columns(parent=looped.action, action=action))
+        if found:
+            self._queue(joined(found))
 
     def _worth_continuing(self, labels: Labels) -> Labels:
         frame = self.frame

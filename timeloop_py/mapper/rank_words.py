@@ -10,6 +10,7 @@ asked about a problem that has this rank only.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -19,7 +20,7 @@ from numpy.typing import NDArray
 
 from timeloop_py.mapper.mapspace import Mapspace, Node
 from timeloop_py.mapper.spread import Spread, sizes_of
-from timeloop_py.mapper.words import Integers, Numbers, Place, WordCounter, Words
+from timeloop_py.mapper.words import Advances, Integers, Numbers, Place, WordCounter, Words
 from timeloop_py.specs.problem import Problem, Rank, Tensor
 
 Rows = NDArray[np.intp]
@@ -40,6 +41,7 @@ class RankTable:
 
     def __init__(self, space: Mapspace, node: Node, axes: Sequence[int], rank: Rank | None) -> None:
         self.axes = list(axes)
+        self.bits = sum(1 << axis for axis in axes)
         self.is_window = rank is not None and len(axes) > 1
         names = [space.dims[axis] for axis in axes]
         dims = {dim: space.problem.dims[dim] for dim in (*names, *(rank.dims if rank else ()))}
@@ -65,7 +67,8 @@ class RankTable:
     def choices(self, spread: Spread) -> Rows:
         """The number of every row's spatial factors along these dimensions; new ones are counted."""
         both = np.stack((spread.factors[:, :, self.axes], spread.pins[:, :, self.axes]), axis=1)
-        flat = both.reshape(len(both), -1) if self.axes else np.zeros((len(both), 1), dtype=np.int64)
+        width = math.prod(both.shape[1:])
+        flat = both.reshape(len(both), width) if width else np.zeros((len(both), 1), dtype=np.int64)
         contents, number = np.unique(flat, axis=0, return_inverse=True)
         known = len(self._contents)
         numbers = []
@@ -73,7 +76,7 @@ class RankTable:
             key = content.tobytes()
             if key not in self._numbers:
                 self._numbers[key] = len(self._contents)
-                self._contents.append(content[: both[0].size].reshape(both.shape[1:]))
+                self._contents.append(content[:width].reshape(both.shape[1:]))
             numbers.append(self._numbers[key])
         if len(self._contents) > known:
             self._count(range(known, len(self._contents)))
@@ -113,6 +116,10 @@ class RankTable:
             found = table[where]
         # A loop of one iteration never advances.
         return np.where(bound > 1, found, 0.0)
+
+    def stayed_alone(self, choice: Rows, tile: Integers, inside: Integers, axis: int) -> Numbers:
+        """``B_r`` of a dimension alone in its rank: its tile is where it was, or somewhere else altogether."""
+        return np.where((tile == inside) & (axis not in self.axes), self.every[choice, tile], 0.0)
 
     def _table(self, passed: int, moving: int) -> Numbers:
         table = self._stayed.get((passed, moving), np.zeros(0))
@@ -173,6 +180,57 @@ class _Ranks:
     tables: tuple[RankTable, ...]
     choices: tuple[Rows, ...]
 
+    def copies(self, spread: Rows) -> Numbers:
+        """Instances that hold equal data, as far as dimensions tell that the tensor does not have."""
+        copies: Numbers = self.tables[0].every[self.choices[0][spread], 0]
+        return copies
+
+
+class _Segment:
+    """Words that the loops of a segment bring in: what stays is looked up once per rank and loops inside over it."""
+
+    def __init__(
+        self, ranks: _Ranks, tile: Integers, place: Place, segment: Integers, first: Numbers, full: Integers
+    ) -> None:
+        self._ranks, self._tile, self._place, self._segment, self._first = ranks, tile, place, segment, first
+        self._copies = ranks.copies(place.spread)
+        self._outside: dict[int, Integers] = {0: (full[place.spread] // place.inside).prod(axis=1)}
+        self._kept: dict[tuple[int, int, int], Numbers] = {}
+
+    def __call__(self, inner: int, axis: int) -> Numbers:
+        stayed = self._copies
+        for number, table in enumerate(self._ranks.tables[1:], 1):
+            stayed = stayed * self._stayed(number, inner & table.bits, axis if axis in table.axes else -1)
+        advances = self._outside_of(inner) - self._outside_of(inner | 1 << axis)
+        return np.asarray((self._first - stayed) * advances)
+
+    def _outside_of(self, loops: int) -> Integers:
+        """Iterations outside some loops of the segment."""
+        if loops not in self._outside:
+            axis = loops.bit_length() - 1
+            outside: Integers = self._outside_of(loops ^ (1 << axis)) // self._segment[:, axis]
+            self._outside[loops] = outside
+        return self._outside[loops]
+
+    def _stayed(self, number: int, inner: int, axis: int) -> Numbers:
+        """``B_r`` of one rank with the loops ``inner`` of it inside; -1: a loop of another rank advances."""
+        key = (number, inner, axis)
+        if key not in self._kept:
+            self._kept[key] = self._look_up(*key)
+        return self._kept[key]
+
+    def _look_up(self, number: int, inner: int, axis: int) -> Numbers:
+        table, choice = self._ranks.tables[number], self._ranks.choices[number][self._place.spread]
+        inside = self._place.inside.copy()
+        for other in table.axes:
+            if inner >> other & 1:
+                inside[:, other] *= self._segment[:, other]
+        here, around = table.code(self._tile), table.code(inside)
+        if table.is_window:
+            bound = np.full(len(choice), 2, dtype=np.int64) if axis < 0 else self._segment[:, axis]
+            return table.stayed(choice, here, around, self._place.passed, axis, bound)
+        return table.stayed_alone(choice, here, around, axis)
+
 
 class WordTables(WordCounter):
     """The counts of a :class:`~timeloop_py.mapper.words.WordCounter`, looked up rank by rank."""
@@ -213,23 +271,25 @@ class WordTables(WordCounter):
         if any(table.is_window and table.entries > MOST_ENTRIES for table in ranks.tables):
             return super().advancing(node, tile, place, axis, bound)
         first = self.first(node, tile, place)
-        left = ranks.tables[0]
-        stayed = left.every[ranks.choices[0][place.spread], 0]
+        stayed = ranks.copies(place.spread)
         for table, numbers in zip(ranks.tables[1:], ranks.choices[1:], strict=True):
             choice, code, inside = numbers[place.spread], table.code(tile), table.code(place.inside)
             if table.is_window:
                 stayed = stayed * table.stayed(choice, code, inside, place.passed, axis, bound)
-            elif axis in table.axes:
-                stayed = np.zeros(len(place.spread))
             else:
-                # A tile of a dimension alone in its rank is where it was, or somewhere else altogether.
-                stayed = stayed * np.where(code == inside, table.every[choice, code], 0.0)
+                stayed = stayed * table.stayed_alone(choice, code, inside, axis)
         full = self.spread.full[place.spread]
         after = place.inside.copy()
         after[:, axis] = after[:, axis] * bound
         times = (bound - 1) * (full // after).prod(axis=1)
         every = (first.every - stayed) * times
         return Words(every, every * (first.distinct / first.every))
+
+    def advances(self, node: Node, tile: Integers, place: Place, segment: Integers) -> Advances:
+        ranks = self._of(node)
+        if any(table.is_window and table.entries > MOST_ENTRIES for table in ranks.tables):
+            return super().advances(node, tile, place, segment)
+        return _Segment(ranks, tile, place, segment, self.first(node, tile, place).every, self.spread.full)
 
     def _of(self, node: Node) -> _Ranks:
         key = (node.stage, node.parent, node.tensor.name)

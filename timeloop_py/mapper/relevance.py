@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,11 +25,11 @@ class Relevance:
     #: dimensions of one window have coefficients of both signs
     slides_both_ways: bool
 
-    @property
+    @cached_property
     def idle(self) -> NDArray[np.bool_]:
         return ~(self.simple | self.window)
 
-    @property
+    @cached_property
     def has_window(self) -> bool:
         return bool(self.window.any())
 

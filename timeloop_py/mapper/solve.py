@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from timeloop_py.mapper.frame import Frame
 from timeloop_py.mapper.growth import Step
@@ -38,12 +39,12 @@ from timeloop_py.specs.mapping import Mapping
 #: Labels per cell that a narrow search keeps, and seeds it starts from.
 BEAM = 64
 NARROW = 256
-#: How far above the lower bound the first ceiling is, and by what the distance then grows: where nothing lay below the
-#: last one, and otherwise.
+#: How far above the lower bound the first ceiling is, and by what the distance then grows: where few seeds lay below
+#: the last one, and otherwise.
 FIRST_STEP = 0.001
 LONG_STEP = 4.0
 STEP = 2.0
-#: Seeds that are searched from without asking a narrow search for a ceiling first, and the most that are held at once.
+#: Seeds that are few: searched from without asking a narrow search for a ceiling first. The most that are held at once.
 FEW = 3000
 MANY = 200_000
 #: Ceilings above this multiple of the lower bound: the smallest tiles are tried, and with them whether anything fits.
@@ -174,7 +175,9 @@ class Solver:
     def run(self) -> Solution:
         complete = True
         try:
-            self._search()
+            # The products of two tables are narrow: a second thread of the algebra library only waits.
+            with threadpool_limits(1):
+                self._search()
         except OutOfTimeError as stopped:
             complete = False
             self.proven = max(self.proven, stopped.lower_bound)
@@ -245,7 +248,7 @@ class Solver:
                 self._prove(ceiling)
             if ceiling == math.inf:
                 return
-            ceiling = low + (ceiling - low) * (STEP if seeds else LONG_STEP)
+            ceiling = low + (ceiling - low) * (LONG_STEP if seeds <= FEW else STEP)
             if ceiling > FAR * low and self._is_rough:
                 for part in staged:
                     labels, steps = outermost(part.frame)

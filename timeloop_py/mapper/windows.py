@@ -11,12 +11,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import combinations
 
 import numpy as np
 from numpy.typing import NDArray
 
 from timeloop_py.mapper.mapspace import Node
-from timeloop_py.mapper.words import Integers, Place, WordCounter, Words
+from timeloop_py.mapper.words import Advances, Integers, Numbers, Place, WordCounter, Words
 
 
 @dataclass(frozen=True)
@@ -33,47 +34,49 @@ class Sweep:
 def sweep(counter: WordCounter, node: Node, tile: Integers, place: Place, segments: Sequence[Integers]) -> Sweep:
     """Words of the loops in ``segments`` (inner to outer; each (rows, dimensions): iterations) around a tile.
 
-    Totals over all iterations of everything further outside. ``place`` is where the innermost segment begins. The order
-    that brings the fewest words to all instances is the best in every respect: what parents send is a fixed share.
+    Totals over all iterations of everything further outside, with perfect factors. ``place`` is where the innermost
+    segment begins. The order that brings the fewest words to all instances is the best in every respect: what parents
+    send is a fixed share, that of the first tiles.
     """
-    rows = len(place.spread)
-    total = Words(np.zeros(rows), np.zeros(rows))
+    every = np.zeros(len(place.spread))
     orders: list[NDArray[np.int8]] = []
+    first = counter.first(node, tile, place)
     for segment in segments:
-        words, order = _segment(counter, node, tile, place, segment)
-        total = total + words
+        words, order = _segment(counter.advances(node, tile, place, segment), segment)
+        every = every + words
         orders.append(order)
         place = Place(place.inside * segment, place.spread, place.passed)
-    return Sweep(total, tuple(orders))
+    return Sweep(Words(every, every * (first.distinct / first.every)), tuple(orders))
 
 
-def _segment(
-    counter: WordCounter, node: Node, tile: Integers, place: Place, segment: Integers
-) -> tuple[Words, NDArray[np.int8]]:
+def _segment(advances: Advances, segment: Integers) -> tuple[Numbers, NDArray[np.int8]]:
+    """The fewest words at all instances, by sets of loops from small to large; the loops from inner to outer."""
     axes = [axis for axis in range(segment.shape[1]) if (segment[:, axis] > 1).any()]
     rows = len(segment)
-    best: dict[int, Words] = {0: Words(np.zeros(rows), np.zeros(rows))}
-    order: dict[int, NDArray[np.int8]] = {0: np.full((rows, len(axes)), -1, dtype=np.int8)}
-    for mask in range(1, 1 << len(axes)):
-        for bit, axis in enumerate(axes):
-            if not mask >> bit & 1:
+    best = {0: np.zeros(rows)}
+    outermost: dict[int, NDArray[np.int8]] = {}
+    sets = [sum(1 << axis for axis in chosen) for size in range(len(axes)) for chosen in combinations(axes, size + 1)]
+    for loops in sets:
+        for axis in axes:
+            inner = loops ^ (1 << axis)
+            if inner > loops:
                 continue
-            inner = mask ^ (1 << bit)
-            factors = np.ones_like(segment)
-            for other, chosen in enumerate(axes):
-                if inner >> other & 1:
-                    factors[:, chosen] = segment[:, chosen]
-            inside = Place(place.inside * factors, place.spread, place.passed)
-            words = best[inner] + counter.advancing(node, tile, inside, axis, segment[:, axis])
-            last = order[inner].copy()
-            last[:, inner.bit_count()] = axis
-            if mask not in best:
-                best[mask], order[mask] = words, last
+            words = best[inner] + advances(inner, axis)
+            if loops not in best:
+                best[loops], outermost[loops] = words, np.full(rows, axis, dtype=np.int8)
                 continue
-            better = words.every < best[mask].every
-            best[mask] = Words(
-                np.where(better, words.every, best[mask].every), np.where(better, words.distinct, best[mask].distinct)
-            )
-            order[mask] = np.where(better[:, None], last, order[mask])
-    whole = (1 << len(axes)) - 1
-    return best[whole], order[whole]
+            outermost[loops][words < best[loops]] = axis
+            best[loops] = np.minimum(words, best[loops])
+    whole = sum(1 << axis for axis in axes)
+    return best[whole], _order(outermost, whole, rows)
+
+
+def _order(outermost: dict[int, NDArray[np.int8]], whole: int, rows: int) -> NDArray[np.int8]:
+    """The axes of every row from inner to outer, read back from the outermost one of every set."""
+    order = np.full((rows, whole.bit_count()), -1, dtype=np.int8)
+    loops = np.full(rows, whole)
+    for place in range(whole.bit_count() - 1, -1, -1):
+        for one in np.unique(loops):
+            order[loops == one, place] = outermost[int(one)][loops == one]
+        loops ^= 1 << order[:, place].astype(np.int64)
+    return order

@@ -9,7 +9,7 @@ every term is known as soon as the loop is added to what lies inside it: the sea
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -64,6 +64,10 @@ class Place:
         return Place(self.inside[chosen], self.spread[chosen], self.passed)
 
 
+#: Words at all instances, by the bits of dimensions with a loop inside, and the dimension that advances.
+Advances = Callable[[int, int], Numbers]
+
+
 class WordCounter:
     """Words of a mapspace under given choices of spatial factors. Rows of all arrays are nests."""
 
@@ -102,6 +106,23 @@ class WordCounter:
         outside: Integers = (self.spread.full[place.spread] // pinned).prod(axis=1)
         above = self._outside(after, place, pinned)
         return self._arriving(node, above, below, self._tile(node, tile, place), place) * outside
+
+    def advances(self, node: Node, tile: Integers, place: Place, segment: Integers) -> Advances:
+        """How many words the loops of a segment around ``place`` bring in, one loop at a time.
+
+        ``segment`` (rows, dimensions) are their iterations. The function given is asked about the loop over a dimension
+        directly outside some others (bits of their dimensions).
+        """
+
+        def every(inner: int, axis: int) -> Numbers:
+            inside = place.inside.copy()
+            for other in range(segment.shape[1]):
+                if inner >> other & 1:
+                    inside[:, other] *= segment[:, other]
+            around = Place(inside, place.spread, place.passed)
+            return self.advancing(node, tile, around, axis, segment[:, axis]).every
+
+        return every
 
     def closing(self, node: Node, tile: Integers, place: Place) -> Words:
         """Words of all loops outside ``place``, the innermost of which runs over a dimension of the tensor's own.
