@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -124,3 +125,24 @@ def test_buffers_that_hold_less_than_what_comes_again_raise_the_bound() -> None:
     frame = only_frame(simple3_space((512, 512, 28, 28, 1, 1)))
     plain = frame.bound(frame.start(), ENERGY).min()
     assert 1.15 * plain < frame.least(ENERGY) <= 1_609_007_104
+
+
+@pytest.mark.parametrize("stride", [1, 2])
+def test_what_is_asked_for_up_to_some_energy(stride: int) -> None:
+    frame = only_frame(tight((4, 4, 4, 1, 2, 1), words=12, registers=6, stride=stride))
+    tiles = np.arange(math.prod(map(len, frame.sizes)))
+    tile, spread = (one.ravel() for one in np.meshgrid(tiles, np.arange(len(frame.spread)), indexing="ij"))
+    inside = (frame.inside_of(tile) <= frame.full[spread]).all(axis=1)
+    tile, spread = tile[inside], spread[inside]
+    exact = OuterBound(frame, 1).extra_pj(tile, spread)
+    scale = exact[np.isfinite(exact)].max()
+    bound, random = OuterBound(frame, 1), np.random.default_rng(stride)
+    for part in (0.3, 0.8, 0.5, 1.2):
+        most = random.random(len(tile)) * part * scale
+        given = bound.extra_pj(tile, spread, most=most)
+        within = exact <= most
+        assert within.any()
+        assert np.isfinite(exact[~within]).any()
+        assert (given[within] == exact[within]).all()
+        assert ((given > most) & (given <= exact))[~within].all()
+    assert (bound.extra_pj(tile, spread) == exact).all()

@@ -48,7 +48,9 @@ OFF: dict[str, Callable[[pytest.MonkeyPatch], None]] = {
         Growth, "_any_kept", lambda _, labels: np.ones(len(labels), dtype=bool)
     ),
     "innermost stage at once": lambda patch: patch.setattr(solve, "applies", lambda _: False),
-    "moves of nodes": lambda patch: patch.setattr(Tables, "_stays", lambda *_: True),
+    "moves of nodes": lambda patch: patch.setattr(
+        Tables, "_stays", lambda _, __, chains: np.ones(len(chains), dtype=bool)
+    ),
 }
 
 

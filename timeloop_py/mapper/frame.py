@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -116,6 +117,22 @@ class Frame:
         columns = [sizes[inside[:, axis]] for axis, sizes in enumerate(self.sizes)]
         return np.stack(columns, axis=1) if columns else np.zeros((len(inside), 0), dtype=np.int64)
 
+    @cached_property
+    def _place_values(self) -> Integers:
+        lengths = [len(sizes) for sizes in self.sizes]
+        return np.array([math.prod(lengths[axis + 1 :]) for axis in range(len(lengths))], dtype=np.int64)
+
+    def tile_number(self, inside: NDArray[np.int16]) -> Integers:
+        """One number for all sizes of a tile, given by their indices: a sum of one number per dimension."""
+        return np.asarray(inside @ self._place_values)
+
+    def inside_of(self, tile: Integers) -> NDArray[np.int16]:
+        """Indices of tile sizes (rows, dimensions) of a tile's number."""
+        inside = np.zeros((len(tile), len(self.dims)), dtype=np.int16)
+        for axis, value in enumerate(self._place_values.tolist()):
+            inside[:, axis], tile = np.divmod(tile, value)
+        return inside
+
     def tile_code(self, node: int, inside: NDArray[np.int16]) -> Integers:
         """One number for the tile of a node: the sizes along its tensor's own dimensions."""
         code = np.zeros(len(inside), dtype=np.int64)
@@ -174,7 +191,7 @@ class Frame:
                 some = labels.rows(rows)
                 stays_put = (some.below & STUCK != 0) | ((some.below != 0) & self.slides(some)[:, None])
                 movable = (some.status == OPEN) & ~stays_put & ~self.pinned[some.spread]
-                extra[rows] = self.outer_pj(some.inside, some.spread, mask, movable)
+                extra[rows] = self.outer_pj(self.tile_number(some.inside), some.spread, mask, movable)
         return _with_extra(goal, energy, cycles, extra)
 
     def least(self, goal: Goal) -> float:
@@ -184,17 +201,20 @@ class Frame:
     @cached_property
     def outside_pj(self) -> Numbers:
         """Energy beyond the least words that the stages between outermost and innermost add at least, (choices,)."""
-        smallest = np.zeros((len(self.spread), len(self.dims)), dtype=np.int16)
-        none = np.zeros((len(self.spread), len(self.interface)), dtype=bool)
-        choices = np.arange(len(self.spread))
-        added = (bound.extra_pj(smallest, choices, none) for bound in self._outer.values())
+        smallest, choices = np.zeros(len(self.spread), dtype=np.int64), np.arange(len(self.spread))
+        added = (bound.extra_pj(smallest, choices) for bound in self._outer.values())
         return sum(added, start=np.zeros(len(self.spread)))
 
-    def outer_pj(self, inside: NDArray[np.int16], spread: Rows, mask: int, movable: NDArray[np.bool_]) -> Numbers:
-        """Energy beyond the least words that the stage outside the nodes of ``mask`` adds at least."""
+    def outer_pj(
+        self, tile: Integers, spread: Rows, mask: int, movable: NDArray[np.bool_] | None, most: Numbers | None = None
+    ) -> Numbers:
+        """Energy beyond the least words that the stage outside the nodes of ``mask`` adds at least.
+
+        See :meth:`timeloop_py.mapper.outer.OuterBound.extra_pj`.
+        """
         if mask not in self._outer:
-            return np.zeros(len(inside))
-        return self._outer[mask].extra_pj(inside, spread, movable)
+            return np.zeros(len(tile))
+        return self._outer[mask].extra_pj(tile, spread, movable, most)
 
     @cached_property
     def _outer(self) -> dict[int, OuterBound]:

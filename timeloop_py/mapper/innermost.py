@@ -121,21 +121,26 @@ class Tables:
 
     def _chains(self, axis: int, size: int) -> Integers:
         """Tile sizes of a dimension at the nodes, (choices, nodes), after the reductions."""
-        chains = divisor_chains(size, len(self.nodes))
-        rows = [chain for chain in chains if self._stays(axis, chain) and self._keeps(axis, chain)]
-        return np.array(rows, dtype=np.int64).reshape(len(rows), len(self.nodes))
+        if (axis, size) not in self._known_chains:
+            chains = divisor_chains(size, len(self.nodes))
+            self._known_chains[axis, size] = chains[self._stays(axis, chains) & self._keeps(axis, chains)]
+        return self._known_chains[axis, size]
 
-    def _keeps(self, axis: int, chain: tuple[int, ...]) -> bool:
+    @cached_property
+    def _known_chains(self) -> dict[tuple[int, int], Integers]:
+        return {}
+
+    def _keeps(self, axis: int, chains: Integers) -> NDArray[np.bool_]:
         """Whether a node with two positions keeps its tile through the loop between them."""
         stands = self.order.stands
         if stands is None:
-            return True
-        if self.order.waiting_too and chain[0] != chain[1]:
-            return False
-        if chain[stands - 1] == chain[stands]:
-            return True
-        idle = self.frame.relevance[self.nodes[stands]].idle[axis]
-        return bool(idle) and chain[stands - 2] == chain[stands - 1]
+            return np.ones(len(chains), dtype=bool)
+        keeps = chains[:, stands - 1] == chains[:, stands]
+        if self.frame.relevance[self.nodes[stands]].idle[axis]:
+            keeps |= chains[:, stands - 2] == chains[:, stands - 1]
+        if self.order.waiting_too:
+            keeps &= chains[:, 0] == chains[:, 1]
+        return np.asarray(keeps)
 
     def _leave_only_stays(self, stands: int) -> None:
         """Leave out rows in which the node with two positions needs only one.
@@ -152,20 +157,21 @@ class Tables:
         here, inner = (self.others.chains[:, stands + one][:, self._closing] for one in (0, 1))
         self.others = self.others.rows(np.flatnonzero((here == inner).all(axis=1)))
 
-    def _stays(self, axis: int, chain: tuple[int, ...]) -> bool:
+    def _stays(self, axis: int, chains: Integers) -> NDArray[np.bool_]:
         """False where one of the module's two moves applies to a node."""
+        stays = np.ones(len(chains), dtype=bool)
         for position, index in enumerate(self.nodes):
             if position in (0, self.windowed):
                 continue
             relevance = self.frame.relevance[index]
-            inner = chain[position + 1] if position + 1 < len(chain) else 1
             ordered = self.windowed is not None and self.windowed > position
             harmless = not ordered or self.frame.relevance[self.nodes[self.windowed or 0]].simple[axis]
-            if relevance.simple[axis] and chain[position] > inner and harmless:
-                return False
-            if relevance.idle[axis] and chain[position - 1] > chain[position] and not ordered:
-                return False
-        return True
+            if relevance.simple[axis] and harmless:
+                inner = chains[:, position + 1] if position + 1 < len(self.nodes) else 1
+                stays &= chains[:, position] <= inner
+            if relevance.idle[axis] and not ordered:
+                stays &= chains[:, position - 1] <= chains[:, position]
+        return stays
 
     def _fits(self, tile_words: Sequence[Numbers]) -> NDArray[np.bool_]:
         """Whether tiles of these words, node by node, find room together."""
@@ -212,7 +218,9 @@ class Tables:
             if most < 0 or not len(others) or not len(windows):
                 continue
             for one, two, energy in self._pairs(case, others, windows, spreads, most):
-                found.extend(Pairs.of(one, two, energy, spread, most) for spread in spreads)
+                for spread in spreads:
+                    fine = self._allowed(self.others, spread)[one] & self._allowed(self.windows, spread)[two]
+                    found.append(Pairs.of(one[fine], two[fine], energy[fine], spread, most))
                 ceiling()
                 if sum(len(pairs.spread) for pairs in found) >= ROWS:
                     yield Pairs.joined(found)
@@ -231,24 +239,44 @@ class Tables:
         return self._row_cache[key]
 
     def _possible(self, case: int, pairs: Pairs) -> Rows:
-        """Pairs that their spatial factors allow, and that the stages outside leave within the energy."""
+        """Pairs that the stages outside leave within the energy."""
         frame = self.frame
-        chains = self._chains_of(pairs)
-        outermost = chains[:, 0]
-        pins = frame.spread.pins[pairs.spread, self.stage - 1]
-        fine = ((pins == 0) | (pins == outermost)).all(axis=1)
-        fine &= (frame.spread.full[pairs.spread] % outermost == 0).all(axis=1)
-        rows = np.flatnonzero(fine)
-        if not len(rows):
+        tile = self._tile_numbers[0][pairs.others] + self._tile_numbers[1][pairs.windows]
+        most = pairs.most * (1 + TIE) - pairs.energy
+        rows = np.flatnonzero(frame.outer_pj(tile, pairs.spread, self._mask, None, most) <= most)
+        if not self.waiting or not len(rows):
             return rows
-        inside = [np.searchsorted(sizes, outermost[rows, axis]) for axis, sizes in enumerate(frame.sizes)]
+        some, most = pairs.rows(rows), most[rows]
         movable = np.zeros((len(rows), len(frame.interface)), dtype=bool)
         for place in self.waiting:
             number = frame.interface[self.nodes[place]]
-            stays_put = self._below(case, place, pairs.windows[rows]) != 0
-            movable[:, number] = ~stays_put & ~frame.pinned[pairs.spread[rows], number]
-        extra = frame.outer_pj(np.stack(inside, axis=1).astype(np.int16), pairs.spread[rows], self._mask, movable)
-        return rows[pairs.energy[rows] + extra <= pairs.most[rows] * (1 + TIE)]
+            stays_put = self._below(case, place, some.windows) != 0
+            movable[:, number] = ~stays_put & ~frame.pinned[some.spread, number]
+        extra = frame.outer_pj(tile[rows], some.spread, self._mask, movable)
+        return rows[extra <= most]
+
+    @cached_property
+    def _tile_numbers(self) -> tuple[Integers, Integers]:
+        """By rows of the sides, what their dimensions add to the number of the outermost tile."""
+        numbers = []
+        for side in (self.others, self.windows):
+            inside = [np.searchsorted(sizes, side.chains[:, 0, axis]) for axis, sizes in enumerate(self.frame.sizes)]
+            numbers.append(self.frame.tile_number(np.stack(inside, axis=1).astype(np.int16)))
+        return numbers[0], numbers[1]
+
+    def _allowed(self, side: Side, spread: int) -> NDArray[np.bool_]:
+        """Rows of a side whose outermost tile the spatial factors allow."""
+        key = (side is self.windows, spread)
+        if key not in self._known_allowed:
+            outermost = side.chains[:, 0]
+            pins = self.frame.spread.pins[spread, self.stage - 1]
+            fine = (self.frame.spread.full[spread] % outermost == 0) & ((pins == 0) | (pins == outermost))
+            self._known_allowed[key] = fine[:, list(side.axes)].all(axis=1)
+        return self._known_allowed[key]
+
+    @cached_property
+    def _known_allowed(self) -> dict[tuple[bool, int], NDArray[np.bool_]]:
+        return {}
 
     @property
     def _mask(self) -> int:

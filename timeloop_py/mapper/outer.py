@@ -70,16 +70,24 @@ class OuterBound:
         self._between: dict[int, tuple[Integers, Integers, Integers]] = {}
         #: bounds by the place of spatial factors (-1: none) and tile sizes; NaN: not asked for yet
         self._known: Numbers = np.zeros((0, math.prod(map(len, frame.sizes))))
+        #: the bounds of which nothing is known but that they are no smaller
+        self._at_least = np.zeros(self._known.shape, dtype=bool)
         self._place = np.full(len(frame.spread), -1, dtype=np.int64)
 
-    def extra_pj(self, inside: NDArray[np.int16], spread: Rows, movable: NDArray[np.bool_]) -> Numbers:
+    def extra_pj(
+        self, tile: Integers, spread: Rows, movable: NDArray[np.bool_] | None = None, most: Numbers | None = None
+    ) -> Numbers:
         """The bound for nests with all nodes further in and none of the stage; infinite where nothing fits.
 
-        ``inside`` (rows, dimensions): indices of tile sizes, ``movable`` (rows, interfaces): the interface's node is
-        open, and no loop that is idle to it will stand directly around it.
+        ``tile``: sizes inside (:meth:`Frame.tile_number`). ``movable`` (rows, interfaces): the interface's node is
+        open, and no loop that is idle to it will stand directly around it. Where the bound is more than ``most`` (one
+        number per row), it may be given as any smaller number that is more than that, which is found sooner.
         """
-        extra = self._stage_pj(inside, spread)
         frame = self.frame
+        extra = self._stage_pj(tile, spread, np.full(len(tile), np.inf) if most is None else most)
+        if movable is None:
+            return extra
+        inside = frame.inside_of(tile)
         for index, number in frame.interface.items():
             if frame.nodes[index].stage <= self.stage or frame.tracked[index]:
                 continue
@@ -111,22 +119,22 @@ class OuterBound:
         passes = outside[:, axes].prod(axis=1) - 1
         return np.asarray(passes * share * frame.least_pj[spread, frame.interface[index]])
 
-    def _stage_pj(self, inside: NDArray[np.int16], spread: Rows) -> Numbers:
-        """The bound of the stage's own nodes, by tile size indices (rows, dimensions) and spatial factors."""
-        code = np.zeros(len(inside), dtype=np.int64)
-        for axis, sizes in enumerate(self.frame.sizes):
-            code = code * len(sizes) + inside[:, axis]
+    def _stage_pj(self, tile: Integers, spread: Rows, most: Numbers) -> Numbers:
+        """The bound of the stage's own nodes."""
         place = self._places(spread)
-        known = self._known[place, code]
-        missing = np.flatnonzero(np.isnan(known))
+        known = self._known[place, tile]
+        missing = np.flatnonzero(np.isnan(known) | (self._at_least[place, tile] & (known <= most)))
         if len(missing):
             width = self._known.shape[1]
             places, first, row = np.unique(
-                place[missing] * width + code[missing], return_index=True, return_inverse=True
+                place[missing] * width + tile[missing], return_index=True, return_inverse=True
             )
-            rows = missing[first]
-            found = self._solve(inside[rows], spread[rows])
-            self._known[np.divmod(places, width)] = found
+            limits = np.full(len(places), -np.inf)
+            np.maximum.at(limits, row, most[missing])
+            where = np.divmod(places, width)
+            inside = self.frame.inside_of(where[1])
+            found, at_least = self._solve(inside, spread[missing[first]], limits)
+            self._known[where], self._at_least[where] = found, at_least
             known[missing] = found[row]
         return known
 
@@ -135,23 +143,25 @@ class OuterBound:
         if (self._place[spread] < 0).any():
             fresh = np.unique(spread[self._place[spread] < 0])
             if len(self._known) and (len(self._known) + len(fresh)) * self._known.shape[1] > MOST_KNOWN:
-                self._known = self._known[:0]
+                self._known, self._at_least = self._known[:0], self._at_least[:0]
                 self._place[:] = -1
                 fresh = np.unique(spread)
             self._place[fresh] = len(self._known) + np.arange(len(fresh))
-            self._known = np.concatenate((self._known, np.full((len(fresh), self._known.shape[1]), np.nan)))
+            shape = len(fresh), self._known.shape[1]
+            self._known = np.concatenate((self._known, np.full(shape, np.nan)))
+            self._at_least = np.concatenate((self._at_least, np.zeros(shape, dtype=bool)))
         return self._place[spread]
 
-    def _solve(self, inside: NDArray[np.int16], spread: Rows) -> Numbers:
+    def _solve(self, inside: NDArray[np.int16], spread: Rows, most: Numbers) -> tuple[Numbers, NDArray[np.bool_]]:
         counts = self._choices(inside, spread)
-        found = np.empty(len(inside))
+        found, at_least = np.empty(len(inside)), np.empty(len(inside), dtype=bool)
         begin = 0
         while begin < len(inside):
             end = max(begin + 1, int(np.searchsorted(np.cumsum(counts[begin:]), ROWS)) + begin)
-            part = np.arange(begin, end)
-            found[part] = self._cheapest(inside[part], spread[part])
+            part = slice(begin, end)
+            found[part], at_least[part] = self._cheapest(inside[part], spread[part], most[part])
             begin = end
-        return found
+        return found, at_least
 
     def _choices(self, inside: NDArray[np.int16], spread: Rows) -> Integers:
         """How many choices of tile sizes every row has."""
@@ -175,8 +185,11 @@ class OuterBound:
             self._between[axis] = counts, starts, one[between]
         return self._between[axis]
 
-    def _cheapest(self, inside: NDArray[np.int16], spread: Rows) -> Numbers:
-        """The cheapest fitting choice of every row. What follows has a row per choice, a column per dimension."""
+    def _cheapest(self, inside: NDArray[np.int16], spread: Rows, most: Numbers) -> tuple[Numbers, NDArray[np.bool_]]:
+        """The cheapest fitting choice of every row, or the cheapest of those above ``most``, fitting or not (True).
+
+        What follows has a row per choice, a column per dimension.
+        """
         rows = np.arange(len(inside))
         chosen: dict[int, Integers] = {}
         for axis, node in enumerate(self.without):
@@ -189,22 +202,28 @@ class OuterBound:
             chosen = {other: np.repeat(column, lengths) for other, column in chosen.items()}
             chosen[axis] = sizes[first + np.arange(len(first))]
             rows = np.repeat(rows, lengths)
-        spread = spread[rows].astype(np.intp)
-        tiles = [np.ascontiguousarray(column)[rows] for column in inside.T]
+        factors = spread[rows].astype(np.intp)
+        shares = SHARES if self._tracked else SHARES[:1]
+        energies = [self._energy(chosen, factors, share) for share in shares]
+        near = np.logical_or.reduce([energy <= most[rows] for energy in energies])
+        kept = np.flatnonzero(near)
+        chosen = {axis: column[kept] for axis, column in chosen.items()}
+        tiles = [np.ascontiguousarray(column)[rows[kept]] for column in inside.T]
         known: dict[object, Numbers] = {}
         tile_words = {
-            order: self._tile_words(order, chosen, tiles, spread, known) for order in permutations(self.nodes)
+            order: self._tile_words(order, chosen, tiles, factors[kept], known) for order in permutations(self.nodes)
         }
-        found = np.zeros(len(inside))
-        for share in SHARES if self._tracked else SHARES[:1]:
-            energy = self._energy(chosen, spread, share)
-            fits = np.zeros(len(rows), dtype=bool)
+        found, at_least = np.zeros(len(inside)), np.zeros(len(inside), dtype=bool)
+        for share, energy in zip(shares, energies, strict=True):
+            fits = np.zeros(len(kept), dtype=bool)
             for order, words in tile_words.items():
                 fits |= self._fits(order, words, share)
-            best = np.full(len(inside), np.inf)
-            np.minimum.at(best, rows[fits], energy[fits])
-            found = np.maximum(found, best)
-        return found
+            best, beyond = np.full(len(inside), np.inf), np.full(len(inside), np.inf)
+            np.minimum.at(best, rows[kept[fits]], energy[kept[fits]])
+            np.minimum.at(beyond, rows[~near], energy[~near])
+            at_least = np.where(np.minimum(best, beyond) > found, beyond < best, at_least)
+            found = np.maximum(found, np.minimum(best, beyond))
+        return found, at_least
 
     @property
     def _tracked(self) -> set[int]:

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 
 from timeloop_py.mapper.frame import Frame
 from timeloop_py.mapper.labels import Integers, Numbers
-from timeloop_py.mapper.spread import Spread
+from timeloop_py.mapper.spread import Spread, sizes_of
 from timeloop_py.mapper.windows import sweep
 from timeloop_py.mapper.words import Place, WordCounter, Words
 
@@ -198,13 +198,13 @@ def numbered(columns: Sequence[Integers]) -> Integers:
     return number
 
 
-def divisor_chains(size: int, length: int) -> list[tuple[int, ...]]:
-    """All ``(v_0, ..., v_n)`` in which ``v_0`` divides ``size`` and every number divides the one before it."""
+@lru_cache(maxsize=1024)
+def divisor_chains(size: int, length: int) -> Integers:
+    """All ``(v_0, ..., v_n)`` in which ``v_0`` divides ``size`` and every number divides the one before it, as rows."""
     if length == 0:
-        return [()]
-    return [
-        (first, *rest)
-        for first in range(1, size + 1)
-        if size % first == 0
-        for rest in divisor_chains(first, length - 1)
-    ]
+        return np.ones((1, 0), dtype=np.int64)
+    parts = []
+    for first in sizes_of(size, imperfect=False).tolist():
+        rest = divisor_chains(first, length - 1)
+        parts.append(np.column_stack((np.full(len(rest), first), rest)))
+    return np.concatenate(parts)

@@ -241,11 +241,13 @@ class Solver:
         ceiling = low * (1 + FIRST_STEP)
         while True:
             ceiling = min(ceiling, self.incumbent.measure)
-            seeds = sum(self._exhaust(part, ceiling) for part in staged if part.low <= ceiling)
-            if self.incumbent.measure <= ceiling * (1 + TIE) or self._is_best:
-                return
-            if not whole:
-                self._prove(ceiling)
+            passes = [self._exhaust(part, ceiling) for part in staged if part.low <= ceiling]
+            seeds = sum(count for count, _ in passes)
+            if all(complete for _, complete in passes):
+                if self.incumbent.measure <= ceiling * (1 + TIE) or self._is_best:
+                    return
+                if not whole:
+                    self._prove(ceiling)
             if ceiling == math.inf:
                 return
             ceiling = low + (ceiling - low) * (LONG_STEP if seeds <= FEW else STEP)
@@ -257,8 +259,12 @@ class Solver:
                 if self.incumbent.measure == math.inf:
                     ceiling = math.inf
 
-    def _exhaust(self, part: Part, ceiling: float) -> int:
-        """Search everything of a part that stays within the ceiling; how many seeds there were."""
+    def _exhaust(self, part: Part, ceiling: float) -> tuple[int, bool]:
+        """Search everything of a part that stays within the ceiling; how many seeds there were, and whether it is done.
+
+        It is not where the seeds are few, but not very few, and a narrow search from them finds nothing below the
+        ceiling: there will be little more to do under the next one.
+        """
         count = 0
         held: list[Labels] = []
         seeds = Seeds(part.frame)
@@ -269,16 +275,21 @@ class Solver:
                 if count - len(labels) <= FEW < count:
                     self._narrow(part, seeds, joined(held))
                 if self._is_best:
-                    return count
+                    return count, True
                 if sum(map(len, held)) >= MANY:
                     self._follow(part, seeds, joined(held), ceiling)
                     held = []
                     seeds.forget()
+        if NARROW < count <= FEW and ceiling < math.inf:
+            if self._is_rough:
+                self._narrow(part, seeds, joined(held))
+            if self.incumbent.measure > ceiling * (1 + TIE):
+                return count, False
         if held:
             self._follow(part, seeds, joined(held), ceiling)
         if part.unused:
             self._continue(part, part.frame.start().rows(np.array(part.unused, dtype=np.intp)), None, ceiling)
-        return count
+        return count, True
 
     @property
     def _is_best(self) -> bool:
