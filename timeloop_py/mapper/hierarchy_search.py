@@ -69,17 +69,21 @@ class _Known:
 
 
 class HierarchySearch:
-    """Searches one mapspace until a deadline (of ``time.monotonic``); whatever asks it in turn shares its frames."""
+    """Searches one mapspace until a deadline (of ``time.monotonic``), in up to so many ``processes``.
 
-    def __init__(self, space: Mapspace, deadline: float, report: Report | None = None) -> None:
+    Whatever asks it in turn shares its frames.
+    """
+
+    def __init__(self, space: Mapspace, deadline: float, report: Report | None = None, processes: int = 1) -> None:
         self.space = space
         self.deadline = deadline
         self.report = report
+        self.processes = processes
         self.priced = 0
         #: the user stopped the search: what is known so far counts, and no other step begins
         self.interrupted = False
         self._shares: list[Shares] | None = None
-        self._starts = Starts(space) if space.imperfect else None
+        self._starts = Starts(space, processes) if space.imperfect else None
 
     def best(self, objective: Objective) -> Outcome:
         """The best mapping by an objective.
@@ -132,7 +136,7 @@ class HierarchySearch:
         solver: Solver | None = None
         try:
             shares = self._prepared(goal, known)
-            solver = Solver(self.space, goal, self.deadline, shares, told, known.best)
+            solver = Solver(self.space, goal, self.deadline, shares, told, known.best, self.processes)
             solution = solver.run()
         except OutOfTimeError:
             solution = known.solution

@@ -29,11 +29,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property, reduce
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from timeloop_py.mapper.frame import Frame
+from timeloop_py.mapper.held import Found
 from timeloop_py.mapper.labels import CLOSED, OPEN, STUCK, Integers, Labels, Numbers
 from timeloop_py.mapper.node_order import NodeOrder
 from timeloop_py.mapper.objective import TIE, Goal
@@ -44,44 +46,67 @@ from timeloop_py.mapper.stays import gains, loops_to_stay_through
 from timeloop_py.mapper.windows import sweep
 from timeloop_py.mapper.words import Place, Words
 
+if TYPE_CHECKING:
+    from timeloop_py.mapper.crew import Crew
+
 #: Rows of one side that are priced at once against all of the other.
 BLOCK = 64
 #: Labels that are made at once.
 ROWS = 1 << 15
 Ceiling = Callable[[], float]
+ALL = slice(None)
 
 
 class Innermost:
     """The nests that hold all nodes of the innermost stage, in one order, as labels of a search.
 
     Only nests that use the array above the stage become labels: without, nodes of several stages may stand in any
-    order, which the search builds itself. ``unused`` are the choices of spatial factors for which it has to.
+    order, which the search builds itself. ``unused`` are the choices of spatial factors for which it has to, with the
+    least bound of their labels that were left to it.
     """
 
     def __init__(self, frame: Frame, order: NodeOrder) -> None:
         self.frame = frame
         self.order = order
-        self.unused: set[int] = set()
+        self.unused: dict[int, float] = {}
         if order not in frame.tables:
             frame.tables[order] = Tables(frame, order)
-        self._tables = frame.tables[order]
-        self._priced_before = self._tables.priced
+        self.tables = frame.tables[order]
+        self._priced_before = self.tables.priced
+        #: fillings priced when they were last enumerated
+        self.last_priced = 0
 
     @property
     def priced(self) -> int:
         """Fillings of the stage whose energy was computed for this goal."""
-        return self._tables.priced - self._priced_before
+        return self.tables.priced - self._priced_before
 
-    def labels(self, goal: Goal, ceiling: Ceiling, seeds: Seeds) -> Iterator[Labels]:
+    def found(self, goal: Goal, ceiling: Ceiling, seeds: Seeds) -> Iterator[Found]:
         """All labels whose lower bound is at most ``ceiling()``; their actions name a seed.
 
         The ceiling is asked again and again, and may fall; it may also raise an error to end the enumeration.
         """
-        for labels, chains in self._tables.labels(goal, ceiling):
-            unused = self.frame.spread.unused[labels.spread, self._tables.stage - 1]
-            self.unused.update(int(row) for row in np.unique(labels.spread[unused]))
-            used = labels.rows(np.flatnonzero(~unused))
-            yield used.with_columns(action=seeds.add(self.order, chains[~unused], used.spread))
+        before = self.priced
+        for labels, pairs in self.tables.labels(goal, ceiling):
+            yield self._found(goal, labels, pairs, seeds)
+        self.last_priced = self.priced - before
+
+    def found_together(self, crew: Crew, goal: Goal, ceiling: float, seeds: Seeds, most: int) -> Found | None:
+        """All labels whose lower bound is at most ``ceiling``, found by several processes; None: more than ``most``."""
+        before = self.priced
+        found = crew.labels(self.tables, goal, ceiling, most)
+        self.last_priced = self.priced - before
+        return None if found is None else self._found(goal, *found, seeds)
+
+    def _found(self, goal: Goal, labels: Labels, pairs: Pairs, seeds: Seeds) -> Found:
+        unused = self.frame.spread.unused[labels.spread, self.tables.stage - 1]
+        left = labels.rows(np.flatnonzero(unused))
+        for spread, bound in zip(left.spread.tolist(), self.frame.bound(left, goal).tolist(), strict=True):
+            self.unused[spread] = min(bound, self.unused.get(spread, np.inf))
+        used = np.flatnonzero(~unused)
+        labels, pairs = labels.rows(used), pairs.rows(used)
+        action = seeds.add(self.order, self.tables.chains_of(pairs), labels.spread)
+        return Found(labels.with_columns(action=action), self.tables.place_of(pairs))
 
 
 class Tables:
@@ -105,7 +130,10 @@ class Tables:
         for row, pair in enumerate(zip(*(one.tolist() for one in numbers), strict=True)):
             self._groups.setdefault(pair, []).append(row)
         self.priced = 0
+        #: per case, factors of the energy's terms: (rows of the other side, terms), (terms, rows of the windows)
         self._matrices: dict[int, tuple[Numbers, Numbers]] = {}
+        #: per case, the second of them before any row was counted exactly
+        self._least: dict[int, Numbers] = {}
         self._row_cache: dict[tuple[int, int, int], tuple[Rows, Rows]] = {}
         self._exact: dict[int, NDArray[np.bool_]] = {}
         self._sliding_term: dict[int, int] = {}
@@ -193,23 +221,26 @@ class Tables:
 
     # -- pairs ----------------------------------------------------------------------------------------
 
-    def labels(self, goal: Goal, ceiling: Ceiling) -> Iterator[tuple[Labels, Integers]]:
-        """Labels whose lower bound is at most ``ceiling``, and the chains of tile sizes they stand for."""
+    def labels(self, goal: Goal, ceiling: Ceiling, share: slice = ALL) -> Iterator[tuple[Labels, Pairs]]:
+        """Labels whose lower bound is at most ``ceiling``, and the pairs they stand for.
+
+        ``share``: which blocks of the other side's rows are priced, of those under equal spatial factors.
+        """
         for case in range(1 if self.windowed is None else self.windowed + 1):
-            for pairs in self._case_pairs(case, goal, ceiling):
+            for pairs in self._case_pairs(case, goal, ceiling, share):
                 for begin in range(0, len(pairs.spread), ROWS):
                     part = pairs.rows(slice(begin, begin + ROWS))
                     part = part.rows(self._possible(case, part))
                     if not len(part.spread):
                         continue
                     for exact in (False, True):
-                        labels, chains = self._labelled(case, part, exact)
+                        labels = self._labelled(case, part, exact)
                         good = np.flatnonzero(self.frame.bound(labels, goal) <= ceiling() * (1 + TIE))
                         part = part.rows(good)
                     if len(good):
-                        yield labels.rows(good), chains[good]
+                        yield labels.rows(good), part
 
-    def _case_pairs(self, case: int, goal: Goal, ceiling: Ceiling) -> Iterator[Pairs]:
+    def _case_pairs(self, case: int, goal: Goal, ceiling: Ceiling, share: slice) -> Iterator[Pairs]:
         """Rows of the two sides that may stay within the ceiling, under every choice of spatial factors they allow."""
         found: list[Pairs] = []
         for (first, second), spreads in self._groups.items():
@@ -217,7 +248,7 @@ class Tables:
             others, windows = self._rows(case, first, second)
             if most < 0 or not len(others) or not len(windows):
                 continue
-            for one, two, energy in self._pairs(case, others, windows, spreads, most):
+            for one, two, energy in self._pairs(case, others, windows, spreads, most, share):
                 for spread in spreads:
                     fine = self._allowed(self.others, spread)[one] & self._allowed(self.windows, spread)[two]
                     found.append(Pairs.of(one[fine], two[fine], energy[fine], spread, most))
@@ -345,11 +376,11 @@ class Tables:
             most = min(most, room / slope if slope > 0 else np.inf if room >= 0 else -1.0)
         return most
 
-    def _terms(self, case: int, spreads: list[int]) -> tuple[float, float, Numbers, Numbers, Numbers]:
-        """Least energy of anything else; energy of the words of the stage as a sum of products of the two sides.
+    def _terms(self, case: int, spreads: list[int]) -> tuple[float, float, Numbers]:
+        """The energy of fillings in a case as a sum of terms, whose factors of the two sides stand in the matrices.
 
-        First the least energy as labels count it, then with what the stages outside add at least. Price of every
-        term's words, their factors: (rows of the other side, terms) and (terms, rows of the windows).
+        The least energy of anything else as labels count it; the same with what the stages outside add at least; the
+        price of every term's words.
         """
         frame, prices = self.frame, self.frame.prices
         certain = prices.fixed_pj[spreads].copy()
@@ -372,9 +403,9 @@ class Tables:
                 np.stack(left, axis=1) if left else np.zeros((len(self.others), 0)),
                 np.stack(right, axis=0) if right else np.zeros((0, len(self.windows))),
             )
-        first, second = self._matrices[case]
+            self._least[case] = self._matrices[case][1].copy()
         with_outside = float((certain + frame.outside_pj[spreads]).min())
-        return float(certain.min()), with_outside, np.array(factors), first, second
+        return float(certain.min()), with_outside, np.array(factors)
 
     def _words(self, case: int, position: int) -> list[tuple[Words, Words]]:
         """Words of the node at ``position`` as a sum of products: factors of the other side, of the windows.
@@ -426,12 +457,14 @@ class Tables:
         right[term, rows], right[term + 1, rows] = words.every, words.distinct
 
     def _pairs(
-        self, case: int, others: Rows, windows: Rows, spreads: list[int], most: float
+        self, case: int, others: Rows, windows: Rows, spreads: list[int], most: float, share: slice
     ) -> Iterator[tuple[Rows, Rows, Numbers]]:
         """Pairs of rows that fit and may stay within the energy, with their lower bound of it."""
-        certain, with_outside, factors, left, right = self._terms(case, spreads)
+        certain, with_outside, factors = self._terms(case, spreads)
         room = (most - with_outside) * (1 + TIE)
-        first, second = left[others] * factors, right[:, windows]
+        # Whatever was counted exactly before: the same fillings are looked at in the same order.
+        left, right = self._matrices[case]
+        first, second = left[others] * factors, self._least[case][:, windows]
         for turn in range(3):
             if not len(others) or not len(windows):
                 return
@@ -449,7 +482,7 @@ class Tables:
         beside = np.stack([words[windows] for words in self.windows.tile_words], axis=0)
         order = np.lexsort(held.T)
         first, others, held = first[order], others[order], held[order]
-        for begin in range(0, len(others), BLOCK):
+        for begin in range(0, len(others), BLOCK)[share]:
             rows = slice(begin, begin + BLOCK)
             near = np.flatnonzero(self._fit_beside(held[rows].min(axis=0, keepdims=True), beside)[0])
             near = near[first[rows].min(axis=0) @ second[:, near] <= room]
@@ -462,16 +495,21 @@ class Tables:
             if len(row):
                 yield others[rows][row], windows[near[column]], certain + energy[row, column]
 
-    def _chains_of(self, pairs: Pairs) -> Integers:
+    def chains_of(self, pairs: Pairs) -> Integers:
         """Tile sizes of pairs (rows, positions, dimensions): along every dimension those of one of its sides."""
         return self.others.chains[pairs.others] * self.windows.chains[pairs.windows]
 
+    def place_of(self, pairs: Pairs) -> Integers:
+        """A number per pair, by which they can be put into one order however they were found."""
+        place = pairs.spread.astype(np.int64) * len(self.others) + pairs.others
+        return np.asarray(place * len(self.windows) + pairs.windows)
+
     # -- labels ---------------------------------------------------------------------------------------
 
-    def _labelled(self, case: int, pairs: Pairs, exact: bool) -> tuple[Labels, Integers]:
-        """The labels of pairs, and their chains; unless ``exact``, with some loops free (:meth:`_words`)."""
+    def _labelled(self, case: int, pairs: Pairs, exact: bool) -> Labels:
+        """The labels of pairs; unless ``exact``, with some loops free (:meth:`_words`)."""
         frame, others, windows, spreads = self.frame, pairs.others, pairs.windows, pairs.spread
-        chains = self._chains_of(pairs)
+        chains = self.chains_of(pairs)
         inside = [np.searchsorted(sizes, chains[:, :, axis]) for axis, sizes in enumerate(frame.sizes)]
         indices = np.stack(inside, axis=2).astype(np.int16)
         labels = frame.start().rows(spreads)
@@ -491,7 +529,7 @@ class Tables:
             else:
                 status[:, number], rest[:, number] = CLOSED, 0.0
             labels = labels.with_columns(status=status, rest=rest, below=below)
-        return labels, chains
+        return labels
 
     def _words_of_pairs(self, case: int, position: int, others: Rows, windows: Rows) -> Words:
         if position in self.waiting:
@@ -514,7 +552,7 @@ class Tables:
     def _sliding(self, case: int, pairs: Pairs) -> Words:
         """Words that slide the overlapping tiles of pairs, with all loops in their best order."""
         frame, place, top = self.frame, self.windowed or 0, max(case - 1, 0)
-        chains = self._chains_of(pairs)
+        chains = self.chains_of(pairs)
         tile = chains[:, place]
         segments = [chains[:, above] // chains[:, above + 1] for above in range(place - 1, top - 1, -1)]
         for segment in segments:

@@ -40,8 +40,8 @@ class SearchTask(ABC):
         """Equal for layers whose searches give the same."""
 
     @abstractmethod
-    def run(self, deadline: float, report: Report | None = None) -> SearchResult:
-        """Search until ``deadline`` (of ``time.monotonic``)."""
+    def run(self, deadline: float, report: Report | None = None, processes: int = 1) -> SearchResult:
+        """Search until ``deadline`` (of ``time.monotonic``), in up to so many processes."""
 
 
 class SearchInterrupt(KeyboardInterrupt):
@@ -62,8 +62,8 @@ class HierarchyTask(SearchTask):
     def key(self) -> Hashable:
         return repr(self.space.problem)
 
-    def run(self, deadline: float, report: Report | None = None) -> HierarchyResult:
-        running = HierarchySearch(self.space, deadline, report)
+    def run(self, deadline: float, report: Report | None = None, processes: int = 1) -> HierarchyResult:
+        running = HierarchySearch(self.space, deadline, report, processes)
         outcome = running.best(self.objective)
         front = None if self.metrics is None or outcome.best is None else running.front(self.metrics)
         result = self._result(outcome, front)
@@ -115,7 +115,7 @@ class PlanarTask(SearchTask):
     def key(self) -> Hashable:
         return self.of_layer.with_densities(*self.point).shape_key(), self.of_network.reads_network_input(self.layer)
 
-    def run(self, deadline: float, report: Report | None = None) -> PlanarResult:
+    def run(self, deadline: float, report: Report | None = None, processes: int = 1) -> PlanarResult:
         found = search_planar(
             self.design, self.of_network, self.of_layer, self.point, self.objective, self.metrics, self.hardware
         )

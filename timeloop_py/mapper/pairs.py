@@ -22,6 +22,11 @@ class Pairs:
     most: Numbers
 
     @staticmethod
+    def none() -> Pairs:
+        rows = np.zeros(0, dtype=np.intp)
+        return Pairs(rows, rows, rows, np.zeros(0), np.zeros(0))
+
+    @staticmethod
     def joined(parts: Sequence[Pairs]) -> Pairs:
         return Pairs(*(np.concatenate(columns) for columns in zip(*(part.columns for part in parts), strict=True)))
 

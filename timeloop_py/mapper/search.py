@@ -13,8 +13,9 @@ from timeloop_py.mapper.layer_search import HierarchyTask, PlanarTask, SearchTas
 from timeloop_py.mapper.mapspace import SPACES, Mapspace, Space
 from timeloop_py.mapper.objective import parse_objective
 from timeloop_py.mapper.pareto import front_metrics
+from timeloop_py.mapper.processes import cores
 from timeloop_py.mapper.results import NetworkResult, SearchResult
-from timeloop_py.mapper.workers import Told, cores, run_tasks
+from timeloop_py.mapper.workers import Told, run_tasks
 from timeloop_py.model.evaluate import Point, network_of
 from timeloop_py.specs.architecture import Architecture
 from timeloop_py.specs.errors import SpecError, nearest
@@ -109,7 +110,7 @@ def search(
     time_limit_s
         Seconds for everything together; a search that it ends gives the best so far and a lower bound.
     jobs
-        Processes, for layers side by side; left out: one per core. The result does not depend on it.
+        Processes, for layers side by side, or for one alone; left out: one per core. The result does not depend on it.
     progress
         Called with a :class:`SearchProgress`.
 

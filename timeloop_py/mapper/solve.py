@@ -20,12 +20,15 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
+from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
+from timeloop_py.mapper.crew import Crew
 from timeloop_py.mapper.frame import Frame
 from timeloop_py.mapper.growth import Step
+from timeloop_py.mapper.held import Found, Held
 from timeloop_py.mapper.innermost import Innermost
-from timeloop_py.mapper.labels import Labels, joined
+from timeloop_py.mapper.labels import Labels
 from timeloop_py.mapper.mapspace import Mapspace
 from timeloop_py.mapper.nests import MappingCost, mapping_cost, mapping_of
 from timeloop_py.mapper.node_order import NodeOrder, applies, node_orders
@@ -33,6 +36,7 @@ from timeloop_py.mapper.objective import TIE, Goal
 from timeloop_py.mapper.paths import Incumbent, OutOfTimeError, PathSearch
 from timeloop_py.mapper.seeds import SEED, Seeds
 from timeloop_py.mapper.shares import Shares, shares_of
+from timeloop_py.mapper.sides import Rows
 from timeloop_py.mapper.smallest import all_loops_outside, outermost
 from timeloop_py.specs.mapping import Mapping
 
@@ -47,6 +51,8 @@ STEP = 2.0
 #: Seeds that are few: searched from without asking a narrow search for a ceiling first. The most that are held at once.
 FEW = 3000
 MANY = 200_000
+#: Fillings that an order priced last time from which on it is worth several processes.
+WORTH_SHARING = 1_000_000
 #: Ceilings above this multiple of the lower bound: the smallest tiles are tried, and with them whether anything fits.
 FAR = 4.0
 
@@ -111,10 +117,10 @@ class Part:
                 self._inner[order] = Innermost(self.frame, order)
             yield self._inner[order]
 
-    @property
-    def unused(self) -> list[int]:
-        """Choices of spatial factors that the enumerations left to the search."""
-        return sorted(set().union(*(inner.unused for inner in self._inner.values())))
+    def unused(self, ceiling: float) -> NDArray[np.intp]:
+        """Choices of spatial factors that the enumerations left to the search, if they may stay in the ceiling."""
+        bounds = [pair for inner in self._inner.values() for pair in inner.unused.items()]
+        return np.array(sorted({spread for spread, bound in bounds if bound <= ceiling * (1 + TIE)}), dtype=np.intp)
 
     @property
     def priced(self) -> int:
@@ -128,13 +134,15 @@ def solve(
     shares: Sequence[Shares] | None = None,
     report: Report | None = None,
     known: Candidate | None = None,
+    processes: int = 1,
 ) -> Solution:
     """The best mapping of ``space`` under ``goal``.
 
     ``deadline`` in seconds of ``time.monotonic``; ``shares`` those of the space if they are at hand; ``known`` a
-    mapping of it to begin with.
+    mapping of it to begin with. The solution does not depend on the number of ``processes``.
     """
-    return Solver(space, goal, deadline, shares_of(space) if shares is None else shares, report, known).run()
+    chosen = shares_of(space) if shares is None else shares
+    return Solver(space, goal, deadline, chosen, report, known, processes).run()
 
 
 def parts_of(bounds: Sequence[tuple[Shares, Sequence[int], Sequence[float]]]) -> list[Part]:
@@ -158,11 +166,13 @@ class Solver:
         shares: Sequence[Shares],
         report: Report | None = None,
         known: Candidate | None = None,
+        processes: int = 1,
     ) -> None:
         self.space = space
         self.goal = goal
         self.deadline = deadline
         self.report = report
+        self.crew = Crew(processes, deadline)
         self.parts = parts_of([(one, range(len(lows := one.lower_bounds(goal))), lows.tolist()) for one in shares])
         self.best = known
         self.incumbent = Incumbent(math.inf if known is None else known.measure)
@@ -265,31 +275,58 @@ class Solver:
         It is not where the seeds are few, but not very few, and a narrow search from them finds nothing below the
         ceiling: there will be little more to do under the next one.
         """
-        count = 0
-        held: list[Labels] = []
-        seeds = Seeds(part.frame)
+        held = Held(part.frame)
         for inner in part.inner():
-            for labels in inner.labels(self.goal, lambda: self._still(ceiling), seeds):
-                held.append(labels)
-                count += len(labels)
-                if count - len(labels) <= FEW < count:
-                    self._narrow(part, seeds, joined(held))
-                if self._is_best:
-                    return count, True
-                if sum(map(len, held)) >= MANY:
-                    self._follow(part, seeds, joined(held), ceiling)
-                    held = []
-                    seeds.forget()
-        if NARROW < count <= FEW and ceiling < math.inf:
+            for found in self._seeds(part, inner, ceiling, held):
+                was_few = held.count <= FEW
+                held.add(found)
+                if was_few and held.count > FEW:
+                    self._narrow(part, held.labels, held.seeds)
+                    held.keep(lambda labels: self._below(part, labels, ceiling))
+                    if self._is_best or self._found_together(part, inner, ceiling, held):
+                        break
+                if len(held) >= MANY:
+                    self._follow(part, held, ceiling)
+                    held.forget()
+                    if self._is_best:
+                        break
+            held.end_order()
+            # What one order leads to may spare many seeds of the next.
+            if self.incumbent.measure > ceiling and len(held) > FEW:
+                self._follow(part, held, ceiling)
+                held.forget()
+            if self._is_best:
+                return held.count, True
+        if NARROW < held.count <= FEW and ceiling < math.inf:
             if self._is_rough:
-                self._narrow(part, seeds, joined(held))
+                self._narrow(part, held.labels, held.seeds)
             if self.incumbent.measure > ceiling * (1 + TIE):
-                return count, False
-        if held:
-            self._follow(part, seeds, joined(held), ceiling)
-        if part.unused:
-            self._continue(part, part.frame.start().rows(np.array(part.unused, dtype=np.intp)), None, ceiling)
-        return count, True
+                return held.count, False
+        if len(held):
+            self._follow(part, held, ceiling)
+        unused = part.unused(min(ceiling, self.incumbent.measure))
+        self._continue(part, part.frame.start().rows(unused), None, ceiling)
+        return held.count, True
+
+    def _seeds(self, part: Part, inner: Innermost, ceiling: float, held: Held) -> Iterator[Found]:
+        """Seeds of one order; none are left where several processes have found them all."""
+        if held.count <= FEW or not self._found_together(part, inner, ceiling, held):
+            yield from inner.found(self.goal, lambda: self._still(ceiling), held.seeds)
+
+    def _found_together(self, part: Part, inner: Innermost, ceiling: float, held: Held) -> bool:
+        """Whether several processes find all seeds of an order: where that is worth it, and they are not too many.
+
+        While no mapping is known that the next ceiling would reach, they are likely to be, and some are searched from
+        before all are found.
+        """
+        is_near = self.incumbent.measure - part.low <= STEP * (ceiling - part.low)
+        if self.crew.is_alone or not is_near or inner.last_priced < WORTH_SHARING:
+            return False
+        most = MANY - 1 - sum(map(len, held.done))
+        found = inner.found_together(self.crew, self.goal, self._still(ceiling), held.seeds, most)
+        if found is not None:
+            held.replace_order(found)
+        return found is not None
 
     @property
     def _is_best(self) -> bool:
@@ -302,20 +339,24 @@ class Solver:
             raise OutOfTimeError(self.proven)
         return min(ceiling, self.incumbent.measure)
 
-    def _follow(self, part: Part, seeds: Seeds, labels: Labels, ceiling: float) -> None:
+    def _follow(self, part: Part, held: Held, ceiling: float) -> None:
         """Search all that seeds lead to; many of them first narrowly, for a lower ceiling.
 
         Where they lead to no mapping below it, and no good one is known, one above it tells how far to go.
         """
+        labels = held.labels
         if len(labels) > FEW:
-            self._narrow(part, seeds, labels)
-            bound = part.frame.bound(labels, self.goal)
-            labels = labels.rows(np.flatnonzero(bound <= self.incumbent.ceiling()))
-        self._continue(part, labels, seeds.steps, ceiling)
+            self._narrow(part, labels, held.seeds)
+            labels = labels.rows(self._below(part, labels, math.inf))
+        self._continue(part, labels, held.seeds.steps, ceiling)
         if self._is_rough:
-            self._narrow(part, seeds, labels)
+            self._narrow(part, labels, held.seeds)
 
-    def _narrow(self, part: Part, seeds: Seeds, labels: Labels) -> None:
+    def _below(self, part: Part, labels: Labels, ceiling: float) -> Rows:
+        """Labels that may lead to a mapping below the ceiling, as good as the best known."""
+        return np.flatnonzero(part.frame.bound(labels, self.goal) <= min(ceiling, self.incumbent.measure) * (1 + TIE))
+
+    def _narrow(self, part: Part, labels: Labels, seeds: Seeds) -> None:
         """A good mapping from the most promising seeds."""
         best = np.argsort(part.frame.bound(labels, self.goal), kind="stable")[:NARROW]
         known = self.incumbent.measure

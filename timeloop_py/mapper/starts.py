@@ -36,8 +36,9 @@ PADDING = 0.25
 class Starts:
     """Finds mappings of an imperfect space; what it made for one goal serves the next."""
 
-    def __init__(self, space: Mapspace) -> None:
+    def __init__(self, space: Mapspace, processes: int = 1) -> None:
         self.space = space
+        self.processes = processes
         self._perfect = replace(space, imperfect=False)
         self._shares = [
             Whole(retention, spread)
@@ -47,7 +48,7 @@ class Starts:
 
     def perfect(self, goal: Goal, deadline: float) -> Candidate | None:
         """The best mapping with perfect factors that is found before the deadline (of ``time.monotonic``)."""
-        return Solver(self._perfect, goal, deadline, self._shares).run().best
+        return Solver(self._perfect, goal, deadline, self._shares, processes=self.processes).run().best
 
     def padded(
         self, goal: Goal, shares: Sequence[Shares], best: Candidate | None, deadline: float
@@ -89,7 +90,7 @@ class Starts:
         if time.monotonic() > deadline:
             return None
         space, share = padded.search_in(self._perfect)
-        solution = Solver(space, Goal(goal.measure), deadline, [share]).run()
+        solution = Solver(space, Goal(goal.measure), deadline, [share], processes=self.processes).run()
         if solution.best is None:
             return None
         mapping = shortened(self.space.problem, solution.best.mapping)

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import math
 import multiprocessing
-import os
-import signal
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from timeloop_py.mapper.layer_search import SearchTask
+from timeloop_py.mapper.processes import leave_interrupts_to_the_parent
 from timeloop_py.mapper.results import SearchResult
 from timeloop_py.mapper.solve import Progress
 
@@ -43,28 +42,27 @@ class _Turn:
     of: int
     at_once: int
     end: float
+    #: processes that it may start itself
+    processes: int
 
     def run(self, report: Callable[[str, Progress], None] | None = None) -> SearchResult:
         now = time.monotonic()
         share = min(1.0, self.at_once / (self.of - self.place))
-        return self.task.run(now + (self.end - now) * share, report)
-
-
-def cores() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        return self.task.run(now + (self.end - now) * share, report, self.processes)
 
 
 def run_tasks(tasks: Sequence[SearchTask], end: float, jobs: int, told: Told | None = None) -> Iterator[SearchResult]:
     """The results of searches in their order, each as soon as it is there; equal searches run once.
 
-    ``end`` in seconds of ``time.monotonic``. Several searches run side by side in up to ``jobs`` processes.
+    ``end`` in seconds of ``time.monotonic``. Several searches run side by side in up to ``jobs`` processes; one alone
+    may use as many.
     """
     keys = [task.key for task in tasks]
     firsts = list(dict.fromkeys(keys))
     distinct = [tasks[keys.index(key)] for key in firsts]
     at_once = min(jobs, len(distinct))
-    turns = [_Turn(task, place, len(distinct), at_once, end) for place, task in enumerate(distinct)]
+    processes = jobs if at_once <= 1 else 1
+    turns = [_Turn(task, place, len(distinct), at_once, end, processes) for place, task in enumerate(distinct)]
     running = _one_by_one(turns, told) if at_once <= 1 else _side_by_side(turns, at_once)
     found: dict[object, SearchResult] = {}
     for task, key in zip(tasks, keys, strict=True):
@@ -91,13 +89,9 @@ def _reporter(turn: _Turn, told: Told) -> Callable[[str, Progress], None]:
 def _side_by_side(turns: Sequence[_Turn], at_once: int) -> Iterator[tuple[int, SearchResult]]:
     # Forked workers need no guard in the caller's script; elsewhere processes start afresh.
     context = multiprocessing.get_context("fork" if sys.platform == "linux" else "spawn")
-    with context.Pool(at_once, _leave_interrupts_to_the_parent) as pool:
+    with context.Pool(at_once, leave_interrupts_to_the_parent) as pool:
         yield from pool.imap_unordered(_run_alone, turns)
 
 
 def _run_alone(turn: _Turn) -> tuple[int, SearchResult]:
     return turn.place, turn.run()
-
-
-def _leave_interrupts_to_the_parent() -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
