@@ -14,7 +14,6 @@ from tests.mapper.test_simple3 import space as simple3_space
 from timeloop_py.mapper import solve as solver
 from timeloop_py.mapper.crew import Crew
 from timeloop_py.mapper.frame import Frame
-from timeloop_py.mapper.innermost import Tables
 from timeloop_py.mapper.labels import Labels
 from timeloop_py.mapper.node_order import node_orders
 from timeloop_py.mapper.objective import Goal, parse_objective
@@ -22,6 +21,7 @@ from timeloop_py.mapper.pairs import Pairs
 from timeloop_py.mapper.paths import OutOfTimeError
 from timeloop_py.mapper.solve import solve
 from timeloop_py.mapper.spread import spread_choices
+from timeloop_py.mapper.tables import Tables
 
 pytestmark = pytest.mark.skipif("fork" not in multiprocessing.get_all_start_methods(), reason="processes are forked")
 
@@ -79,17 +79,17 @@ def tables() -> Tables:
 @pytest.mark.parametrize("processes", [2, 3])
 def test_processes_share_out_all_fillings(processes: int) -> None:
     one = tables()
-    ceiling = 1.2 * one.frame.least(goal("energy"))
+    ceiling = 1.2 * one.fillings.frame.least(goal("energy"))
     alone = list(one.labels(goal("energy"), lambda: ceiling))
-    place = np.concatenate([one.place_of(pairs) for _, pairs in alone])
+    place = np.concatenate([one.fillings.place_of(pairs) for _, pairs in alone])
     energy = np.concatenate([labels.energy_pj for labels, _ in alone])
     assert len(place) > 100
     priced, one.priced = one.priced, 0
     found = Crew(processes, math.inf).labels(one, goal("energy"), ceiling, most=len(place))
     assert found is not None
     labels, pairs = found
-    first, second = np.argsort(place), np.argsort(one.place_of(pairs))
-    assert (one.place_of(pairs)[second] == place[first]).all()
+    first, second = np.argsort(place), np.argsort(one.fillings.place_of(pairs))
+    assert (one.fillings.place_of(pairs)[second] == place[first]).all()
     assert (labels.energy_pj[second] == energy[first]).all()
     assert one.priced == priced
     assert Crew(processes, math.inf).labels(one, goal("energy"), ceiling, most=len(place) - 1) is None

@@ -13,7 +13,7 @@ import pytest
 from tests.mapper.plain import all_costs, optimum
 from tests.mapper.problems import tensor
 from timeloop_py.mapper.constraints import Constraints, Limits, SpatialLimits
-from timeloop_py.mapper.innermost import Tables
+from timeloop_py.mapper.fillings import Fillings
 from timeloop_py.mapper.mapspace import Mapspace
 from timeloop_py.mapper.objective import Goal, parse_objective
 from timeloop_py.mapper.solve import solve
@@ -73,21 +73,21 @@ def test_weights_stay_outside_the_loop_that_slides_the_inputs(points: int, monke
     # weights. With the loop over R above them, every point of R would bring all inputs in again.
     space = registers({"C": 2, "P": points, "R": 3}, (3, 2, points), CountingOptions())
     costs = compare(space)
-    stays = Tables._stays
+    stays = Fillings._stays
 
-    def stays_elsewhere(tables: Tables, axis: int, chains: np.ndarray) -> np.ndarray:
-        return stays(tables, axis, chains) & ~_between(tables, axis, chains)
+    def stays_elsewhere(fillings: Fillings, axis: int, chains: np.ndarray) -> np.ndarray:
+        return stays(fillings, axis, chains) & ~_between(fillings, axis, chains)
 
-    monkeypatch.setattr(Tables, "_stays", stays_elsewhere)
+    monkeypatch.setattr(Fillings, "_stays", stays_elsewhere)
     poorer = solve(space, Goal(parse_objective("energy").measures[0]))
     assert poorer.best is not None
     assert poorer.best.measure > optimum(costs, "energy") * 1.1
 
 
-def _between(tables: Tables, axis: int, chains: np.ndarray) -> np.ndarray:
+def _between(fillings: Fillings, axis: int, chains: np.ndarray) -> np.ndarray:
     """Rows with a loop over R between weights in the middle and the inputs inside them."""
-    names = [tables.frame.nodes[index].tensor.name for index in tables.nodes]
-    is_here = names[-2:] == ["Weights", "Inputs"] and tables.frame.dims[axis] == "R"
+    names = [fillings.frame.nodes[index].tensor.name for index in fillings.nodes]
+    is_here = names[-2:] == ["Weights", "Inputs"] and fillings.frame.dims[axis] == "R"
     return is_here & (chains[:, -2] > chains[:, -1])
 
 

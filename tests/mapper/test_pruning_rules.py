@@ -19,9 +19,9 @@ from tests.mapper.test_simple3 import Shape
 from tests.mapper.test_simple3 import space as simple3_space
 from timeloop_py.mapper import paths, solve
 from timeloop_py.mapper.constraints import Limits, SpatialLimits
+from timeloop_py.mapper.fillings import Fillings
 from timeloop_py.mapper.frame import Frame
 from timeloop_py.mapper.growth import Growth
-from timeloop_py.mapper.innermost import Tables
 from timeloop_py.mapper.labels import Labels, undominated
 from timeloop_py.mapper.mapspace import Mapspace, Retention
 from timeloop_py.mapper.nests import mapping_cost
@@ -49,7 +49,7 @@ OFF: dict[str, Callable[[pytest.MonkeyPatch], None]] = {
     ),
     "innermost stage at once": lambda patch: patch.setattr(solve, "applies", lambda _: False),
     "moves of nodes": lambda patch: patch.setattr(
-        Tables, "_stays", lambda _, __, chains: np.ones(len(chains), dtype=bool)
+        Fillings, "_stays", lambda _, __, chains: np.ones(len(chains), dtype=bool)
     ),
 }
 

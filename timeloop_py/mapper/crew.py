@@ -13,12 +13,12 @@ from multiprocessing.sharedctypes import Synchronized
 
 import numpy as np
 
-from timeloop_py.mapper.innermost import Tables
 from timeloop_py.mapper.labels import Labels, joined
 from timeloop_py.mapper.objective import Goal
 from timeloop_py.mapper.pairs import Pairs
 from timeloop_py.mapper.paths import OutOfTimeError
 from timeloop_py.mapper.processes import can_fork, leave_interrupts_to_the_parent
+from timeloop_py.mapper.tables import Tables
 
 
 @dataclass(frozen=True)
@@ -91,7 +91,7 @@ class Crew:
         if any(share.ended for share in shares):
             raise OutOfTimeError(0.0)
         labels = [
-            tables.frame.start().rows(np.zeros(0, dtype=np.intp)),
+            tables.fillings.frame.start().rows(np.zeros(0, dtype=np.intp)),
             *(one for share in shares for one in share.labels),
         ]
         if sum(map(len, labels)) > most:

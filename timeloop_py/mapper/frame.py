@@ -20,8 +20,8 @@ from timeloop_py.mapper.spread import Spread, sizes_of
 from timeloop_py.mapper.words import WordCounter, Words
 
 if TYPE_CHECKING:
-    from timeloop_py.mapper.innermost import Tables
     from timeloop_py.mapper.node_order import NodeOrder
+    from timeloop_py.mapper.tables import Tables
 
 
 class Frame:
