@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from dataclasses import replace
 
@@ -12,6 +13,8 @@ from hypothesis import strategies as st
 
 from timeloop_py.mapper.planar_hardware import hardware_space
 from timeloop_py.mapper.planar_mappings import MappingSpace, PlanarMapping, mapping_space
+from timeloop_py.mapper.planar_tilings import tilings
+from timeloop_py.mapper.search import search_tasks
 from timeloop_py.model.batch import Batch, RowArrays
 from timeloop_py.nest.lowering import lower_layer
 from timeloop_py.specs.architecture import Architecture, load_architecture
@@ -92,6 +95,16 @@ def test_layers_of_one_plane_share_their_tilings() -> None:
     assert hardware_space(architecture, layer).tilings is not hardware_space(architecture, replace(layer, W=8)).tilings
     changed = load_architecture("scnn", (*FEW[:-1], ("parameters.accumulator_entries", 8)))
     assert hardware_space(architecture, layer).tilings is not hardware_space(changed, layer).tilings
+
+
+@pytest.mark.parametrize("space", ["planar", "hardware"])
+def test_what_is_prepared_is_not_worked_out_again(space: str) -> None:
+    layer = Layer("prepared", K=4, C=2, W=11, H=7, R=3, S=3, padding=(1, 1))
+    (task,) = search_tasks(MACHINES["scnn"], layer, "energy", space)
+    task.prepare()
+    before = tilings.cache_info().misses
+    task.run(math.inf)
+    assert tilings.cache_info().misses == before
 
 
 def test_halos_that_no_accumulator_holds_are_left_out() -> None:

@@ -12,7 +12,7 @@ from timeloop_py.mapper.infeasible import diagnose
 from timeloop_py.mapper.mapspace import Mapspace
 from timeloop_py.mapper.objective import Objective
 from timeloop_py.mapper.pareto import Front
-from timeloop_py.mapper.planar_search import search_planar
+from timeloop_py.mapper.planar_search import prepare_planar, search_planar
 from timeloop_py.mapper.results import HierarchyResult, PlanarResult, SearchResult, objective_text
 from timeloop_py.model.evaluate import Point
 from timeloop_py.model.evaluate_case import evaluate_case
@@ -40,6 +40,10 @@ class SearchTask(ABC):
         """Equal for layers whose searches give the same."""
 
     @abstractmethod
+    def prepare(self) -> None:
+        """Work out, and keep, what this search shares with others: processes that are forked afterwards have it."""
+
+    @abstractmethod
     def run(self, deadline: float, report: Report | None = None) -> SearchResult:
         """Search until ``deadline`` (of ``time.monotonic``)."""
 
@@ -61,6 +65,9 @@ class HierarchyTask(SearchTask):
     @property
     def key(self) -> Hashable:
         return repr(self.space.problem)
+
+    def prepare(self) -> None:
+        """Nothing: every problem has a space of its own."""
 
     def run(self, deadline: float, report: Report | None = None) -> HierarchyResult:
         running = HierarchySearch(self.space, deadline, report)
@@ -114,6 +121,9 @@ class PlanarTask(SearchTask):
     @property
     def key(self) -> Hashable:
         return self.of_layer.with_densities(*self.point).shape_key(), self.of_network.reads_network_input(self.layer)
+
+    def prepare(self) -> None:
+        prepare_planar(self.design, self.of_layer, self.hardware)
 
     def run(self, deadline: float, report: Report | None = None) -> PlanarResult:
         found = search_planar(

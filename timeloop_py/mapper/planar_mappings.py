@@ -119,8 +119,13 @@ class MappingSpace:
 
 def mapping_space(architecture: Architecture, layer: Layer) -> MappingSpace:
     """Every mapping of a layer onto the architecture's own hardware; SpecError also where it has no dataflow."""
+    return MappingSpace(own_hardware(architecture), layer)
+
+
+def own_hardware(architecture: Architecture) -> Designs:
+    """The architecture with its own hardware alone; SpecError where it has no dataflow."""
     architecture.require_accelerator()
-    return MappingSpace(Designs(architecture, False, (((), architecture),)), layer)
+    return Designs(architecture, False, (((), architecture),))
 
 
 def _group_sizes(channels: int) -> list[int]:

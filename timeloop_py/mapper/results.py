@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
@@ -280,14 +281,17 @@ def objective_text(objective: Objective) -> str:
 
 
 def results_frame(results: Sequence[SearchResult]) -> pd.DataFrame:
-    """One row per result, units in the column names; the mapping as JSON text."""
-    import json
-
+    """:func:`result_rows` as a frame."""
     import pandas as pd
 
+    return pd.DataFrame(result_rows(results))
+
+
+def result_rows(results: Sequence[SearchResult]) -> list[dict[str, Any]]:
+    """One row per result, units in the names; the mapping as JSON text, a number that is not known None."""
     rows = []
     for result in results:
-        row = {
+        row: dict[str, Any] = {
             "architecture": result.architecture,
             "network": result.network,
             "layer": result.layer,
@@ -300,7 +304,7 @@ def results_frame(results: Sequence[SearchResult]) -> pd.DataFrame:
             row[name] = numbers[name]
         row["mapping"] = "" if result.mapping is None else json.dumps(numbers["mapping"])
         rows.append(row)
-    return pd.DataFrame(rows)
+    return rows
 
 
 def _known(number: float) -> float | None:
