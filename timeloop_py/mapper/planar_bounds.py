@@ -138,9 +138,9 @@ def _energies(
     designs = [design for _, design in space.designs.hardware]
     architectures = [designs[family.design] for family in families]
     layers = [layer] * len(families)
-    arrays = space.tilings.with_groups(space.held[space.last], layer.output_channels_per_group)
-    rows = Rows(architectures, layers, arrays)
-    kind = space.tilings.kind_of_group(space.held[space.last], layer.output_channels_per_group)
+    chosen = np.arange(len(families)), space.held[space.last], layer.output_channels_per_group
+    rows = Rows(architectures, layers, space.tilings.with_groups(*chosen))
+    kind = space.tilings.kind_of_group(*chosen)
     shape = len(rows.group_of_block), *of_tiles.mean.shape[2:]
     of_blocks = Moments(of_tiles.mean[kind].reshape(shape), of_tiles.variance[kind].reshape(shape))
     is_rest = (~rows.group_starts_pass).astype(int)
