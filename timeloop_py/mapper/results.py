@@ -13,7 +13,6 @@ from timeloop_py.mapper.objective import METRICS, Objective
 from timeloop_py.mapper.pareto import Front
 from timeloop_py.mapper.planar_mappings import HardwareMapping, PlanarMapping
 from timeloop_py.model.evaluate import Evaluation
-from timeloop_py.model.evaluate_case import CaseEvaluation
 from timeloop_py.model.nest_text import case_nest_text, planar_nest_text
 from timeloop_py.specs.architecture import Architecture
 from timeloop_py.specs.case import Case
@@ -25,6 +24,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from timeloop_py.mapper.infeasible import Diagnosis
+    from timeloop_py.model.evaluate_case import CaseEvaluation
 
 
 _METRIC_NAMES = {"energy_pj": "energy", "cycles": "cycles", "edp_pj_cycles": "EDP", "ed2p_pj_cycles2": "ED2P"}

@@ -10,10 +10,13 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from timeloop_py.mapper.layer_search import SearchTask
 from timeloop_py.mapper.results import SearchResult
-from timeloop_py.mapper.solve import Progress
+
+if TYPE_CHECKING:
+    from timeloop_py.mapper.solve import Progress
 
 
 @dataclass(frozen=True)
