@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from dataclasses import replace
+from random import Random
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from timeloop_py.mapper.planar_candidates import Candidates
 from timeloop_py.mapper.planar_hardware import hardware_space
 from timeloop_py.mapper.planar_mappings import MappingSpace, PlanarMapping, mapping_space
+from timeloop_py.mapper.planar_tilings import tilings
+from timeloop_py.mapper.search import search_tasks
 from timeloop_py.model.batch import Batch, RowArrays
-from timeloop_py.nest.lowering import lower_layer
+from timeloop_py.model.evaluate import Unit, cycles_of_units, network_of
+from timeloop_py.nest.lowering import Block, LoweredLayer, lower_layer
 from timeloop_py.specs.architecture import Architecture, load_architecture
 from timeloop_py.specs.errors import SpecError
 from timeloop_py.specs.layer import Layer
@@ -39,23 +45,56 @@ def layers(draw: st.DrawFn) -> Layer:
     )  # fmt: skip
 
 
+def blocks_of(lowered: LoweredLayer) -> list[tuple[int, Block]]:
+    """Blocks of every group, in order, with the output channels of the group."""
+    return [(held, block) for one in lowered.passes for held, _ in lowered.groups for block in one.blocks]
+
+
 def space_of(architecture: Architecture, layer: Layer, hardware: bool) -> MappingSpace:
     return (hardware_space if hardware else mapping_space)(architecture, layer)
 
 
 @settings(max_examples=25, deadline=None)
-@given(st.sampled_from(sorted(MACHINES)), layers(), st.booleans())
-def test_rows_are_those_of_lowered_layers(name: str, layer: Layer, hardware: bool) -> None:
+@given(st.sampled_from(sorted(MACHINES)), layers(), st.booleans(), st.randoms(use_true_random=False))
+def test_rows_are_those_of_lowered_layers(name: str, layer: Layer, hardware: bool, random: Random) -> None:
     space = space_of(MACHINES[name], layer, hardware)
-    last = [int(place) for place in space.last]
-    one_by_one = Batch([space.design(place) for place in last], [layer] * len(last))
-    found = space.tilings.with_groups(space.held[space.last], layer.output_channels_per_group)
+    places = np.array([random.randrange(len(space)) for _ in range(6)])
+    one_by_one = Batch([space.design(place) for place in places.tolist()], [layer] * len(places))
+    found = space.rows(places, [design for _, design in space.designs.hardware])
     for field in RowArrays.__dataclass_fields__:
-        rows, expected = getattr(found, field), getattr(one_by_one, field)
-        if rows.ndim == 2:  # padded with classes of no PE
-            most = max(rows.shape[1], expected.shape[1])
-            rows, expected = (np.pad(each, [(0, 0), (0, most - each.shape[1])]) for each in (rows, expected))
-        np.testing.assert_array_equal(rows, expected, err_msg=field)
+        np.testing.assert_array_equal(getattr(found, field), getattr(one_by_one, field), err_msg=field)
+    assert found.pass_of_group == one_by_one.pass_of_group
+    assert found.blocks == tuple(block for one in one_by_one.lowered for _, block in blocks_of(one))
+    for size in ("F", "I", "accumulator_banks"):
+        np.testing.assert_array_equal(found.parameter(size), one_by_one.parameter(size))
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.sampled_from(sorted(MACHINES)), layers())
+def test_the_group_before_is_the_last_one_of_the_pass_or_a_full_one(name: str, layer: Layer) -> None:
+    space = mapping_space(MACHINES[name], layer)
+    rows = space.rows(np.arange(len(space)), [MACHINES[name]])
+    (likely, often), (first, seldom) = rows.groups_before
+    expected = [
+        (full, 1 - (size == 0) / count, lowered.groups[-1][0], (size == 0) / count)
+        for lowered in (lower_layer(space.design(place), layer) for place in range(len(space)))
+        for _ in lowered.passes
+        for full in lowered.groups[0][:1]
+        for size, (_, count) in enumerate(lowered.groups)
+    ]
+    np.testing.assert_array_equal(np.column_stack([likely, often, first, seldom]), expected)
+
+
+@pytest.mark.parametrize("name", sorted(MACHINES))
+def test_cycles_of_rows_are_those_of_designs(name: str) -> None:
+    layer = Layer("odd", K=7, C=3, W=9, H=6, R=3, S=3, padding=(1, 1), weight_density=0.4, activation_density=0.5)
+    space = hardware_space(MACHINES[name], layer)
+    points = ((None, None), (0.2, 0.7))
+    candidates = Candidates(space, network_of(layer), points)
+    places = np.arange(0, len(space), 7)
+    candidates.evaluate(places)
+    units = [Unit(space.design(place), network_of(layer), layer) for place in places.tolist()]
+    np.testing.assert_array_equal(candidates.cycles[places], cycles_of_units(units, points))
 
 
 @settings(max_examples=25, deadline=None)
@@ -92,6 +131,16 @@ def test_layers_of_one_plane_share_their_tilings() -> None:
     assert hardware_space(architecture, layer).tilings is not hardware_space(architecture, replace(layer, W=8)).tilings
     changed = load_architecture("scnn", (*FEW[:-1], ("parameters.accumulator_entries", 8)))
     assert hardware_space(architecture, layer).tilings is not hardware_space(changed, layer).tilings
+
+
+@pytest.mark.parametrize("space", ["planar", "hardware"])
+def test_what_is_prepared_is_not_worked_out_again(space: str) -> None:
+    layer = Layer("prepared", K=4, C=2, W=11, H=7, R=3, S=3, padding=(1, 1))
+    (task,) = search_tasks(MACHINES["scnn"], layer, "energy", space)
+    task.prepare()
+    before = tilings.cache_info().misses
+    task.run(math.inf)
+    assert tilings.cache_info().misses == before
 
 
 def test_halos_that_no_accumulator_holds_are_left_out() -> None:

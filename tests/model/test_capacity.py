@@ -3,7 +3,14 @@
 import numpy as np
 import pytest
 
-from timeloop_py.model.capacity import activation_fit, activation_traffic, dram_tiles, largest_fitting_density
+from timeloop_py.model.capacity import (
+    activation_fit,
+    activation_traffic,
+    dram_tiles,
+    largest_fitting_density,
+    traffic_alone,
+    traffic_of_fits,
+)
 from timeloop_py.model.evaluate import Evaluation, evaluate
 from timeloop_py.specs.architecture import Architecture, load_architecture
 from timeloop_py.specs.layer import Layer
@@ -95,6 +102,17 @@ def test_only_the_part_that_a_tiled_producer_stored_comes_from_dram() -> None:
     assert traffic.fits[:, 0].tolist() == [False, True, True]
     assert traffic.input_share[2, 0] == pytest.approx(96 / 128)
     assert traffic.output_share[:, 0].tolist() == [1.0, 0.0, 0.0]
+
+
+@pytest.mark.parametrize("name", ["conv1_1", "conv3_2"])  # one reads the network's input
+def test_a_layer_on_many_architectures_sees_no_neighbour(name: str) -> None:
+    network = load_network("vgg16")
+    designs = [load_architecture("scnn"), load_architecture("dcnn")]
+    fits = np.array([[True, False], [False, True]])
+    alone = traffic_alone(fits, network, network.layer(name))
+    together = traffic_of_fits(fits, designs, [network] * 2, [network.layer(name)] * 2)
+    for field in ("fits", "input_share", "output_share"):
+        np.testing.assert_array_equal(getattr(alone, field), getattr(together, field), err_msg=field)
 
 
 def test_two_architectures_do_not_see_each_others_layers() -> None:

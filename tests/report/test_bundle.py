@@ -47,6 +47,16 @@ def test_tables_read_back(tmp_path: Path) -> None:
     pd.testing.assert_frame_equal(pd.read_csv(io.StringIO(text)), TABLE)
 
 
+def test_rows_are_written_as_a_frame_of_them() -> None:
+    rows = [
+        {"layer": 'conv1, "first"', "cycles": 1 / 3, "proven": True, "covered": 2**62, "mapping": '{"a": 1}'},
+        {"layer": "conv2", "cycles": None, "proven": False, "covered": 1, "mapping": ""},
+        {"layer": "é", "cycles": math.nan, "proven": True, "covered": 2, "mapping": "two\nlines"},
+        {"layer": "", "cycles": 1e22, "proven": True, "covered": 3, "mapping": "x"},
+    ]
+    assert csv_bytes(rows) == csv_bytes(pd.DataFrame(rows))
+
+
 def test_csv_numbers_are_exact_enough_and_plain() -> None:
     frame = pd.DataFrame({"a": [1 / 3, 1e12 + 1, math.nan, 123456789012345.0], "n": [2**62, 1, 2, 3]})
     lines = csv_bytes(frame).decode().splitlines()

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from timeloop_py.cli.text_table import aligned, joined, number_text
-from timeloop_py.mapper.results import objective_text, results_frame
+from timeloop_py.mapper.results import objective_text, result_rows
 from timeloop_py.report.bundle import csv_bytes
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ def format_results(results: Sequence[SearchResult], form: OutputFormat) -> str:
             return _json(results[0].to_dict())
         return _json([{**_names(result), **result.to_dict()} for result in results])
     if form == "csv":
-        return csv_bytes(results_frame(results)).decode()
+        return csv_bytes(result_rows(results)).decode()
     if len(results) == 1:
         return joined([*_one(results[0]), *_front(results[0])])
     groups: dict[tuple[str, str], list[SearchResult]] = {}

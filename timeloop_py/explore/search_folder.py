@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -9,7 +10,14 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from timeloop_py.mapper.pareto import outer_metrics
-from timeloop_py.mapper.results import HierarchyResult, PlanarResult, SearchResult, objective_text, results_frame
+from timeloop_py.mapper.results import (
+    HierarchyResult,
+    PlanarResult,
+    SearchResult,
+    objective_text,
+    result_rows,
+    results_frame,
+)
 from timeloop_py.report.bundle import provenance, write_bundle
 from timeloop_py.report.front_plots import pareto_fronts
 from timeloop_py.specs.case_text import dump_case
@@ -19,6 +27,8 @@ from timeloop_py.specs.mapping_file import dump_mapping
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
+
+    from timeloop_py.report.bundle import Table
 
 
 def write_search(
@@ -34,11 +44,10 @@ def write_search(
     planar-tiled accelerator: ``LAYER.arch.yaml``, the accelerator with the mapping fixed. ``specs`` are hashes of the
     inputs by name. SpecError: the folder cannot be written to.
     """
-    tables = {"results": results_frame(results)}
+    tables: dict[str, Table] = {"results": result_rows(results)}
     figures: dict[str, Figure] = {}
-    fronts = front_frame(results)
-    if not fronts.empty:
-        tables["pareto"] = fronts
+    if any(result.front is not None and result.front.points for result in results):
+        tables["pareto"] = fronts = front_frame(results)
         figures["pareto"] = _front_figure(results, fronts)
     texts: dict[str, str] = {}
     for result, stem in zip(results, _stems(results), strict=True):
@@ -55,8 +64,6 @@ def write_search(
 
 def front_frame(results: Sequence[SearchResult]) -> pd.DataFrame:
     """One row per layer and point of its front; the mapping as JSON text. Empty without fronts."""
-    import json
-
     import pandas as pd
 
     rows = [

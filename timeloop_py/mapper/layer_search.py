@@ -5,22 +5,22 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Hashable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from timeloop_py.mapper.coverage import mappings_in
-from timeloop_py.mapper.hierarchy_search import HierarchySearch, Outcome, Report
-from timeloop_py.mapper.infeasible import diagnose
 from timeloop_py.mapper.mapspace import Mapspace
 from timeloop_py.mapper.objective import Objective
 from timeloop_py.mapper.pareto import Front
-from timeloop_py.mapper.planar_search import search_planar
+from timeloop_py.mapper.planar_search import prepare_planar, search_planar
 from timeloop_py.mapper.results import HierarchyResult, PlanarResult, SearchResult, objective_text
 from timeloop_py.model.evaluate import Point
-from timeloop_py.model.evaluate_case import evaluate_case
 from timeloop_py.specs.architecture import Architecture
 from timeloop_py.specs.case import Case
 from timeloop_py.specs.layer import Layer
 from timeloop_py.specs.mapping import Mapping
 from timeloop_py.specs.network import Network
+
+if TYPE_CHECKING:
+    from timeloop_py.mapper.hierarchy_search import Outcome, Report
 
 
 @dataclass(frozen=True)
@@ -40,6 +40,10 @@ class SearchTask(ABC):
         """Equal for layers whose searches give the same."""
 
     @abstractmethod
+    def prepare(self) -> None:
+        """Work out, and keep, what this search shares with others: processes that are forked afterwards have it."""
+
+    @abstractmethod
     def run(self, deadline: float, report: Report | None = None, processes: int = 1) -> SearchResult:
         """Search until ``deadline`` (of ``time.monotonic``), in up to so many processes."""
 
@@ -54,7 +58,10 @@ class SearchInterrupt(KeyboardInterrupt):
 
 @dataclass(frozen=True)
 class HierarchyTask(SearchTask):
-    """A loop nest on a storage hierarchy."""
+    """A loop nest on a storage hierarchy.
+
+    What searches hierarchies is imported here alone: planar-tiled accelerators need none of it.
+    """
 
     space: Mapspace
 
@@ -62,7 +69,13 @@ class HierarchyTask(SearchTask):
     def key(self) -> Hashable:
         return repr(self.space.problem)
 
+    def prepare(self) -> None:
+        """The modules alone: every problem has a space of its own."""
+        import timeloop_py.mapper.hierarchy_search  # noqa: F401
+
     def run(self, deadline: float, report: Report | None = None, processes: int = 1) -> HierarchyResult:
+        from timeloop_py.mapper.hierarchy_search import HierarchySearch
+
         running = HierarchySearch(self.space, deadline, report, processes)
         outcome = running.best(self.objective)
         front = None if self.metrics is None or outcome.best is None else running.front(self.metrics)
@@ -72,6 +85,10 @@ class HierarchyTask(SearchTask):
         return result
 
     def _result(self, outcome: Outcome, front: Front[Mapping] | None) -> HierarchyResult:
+        from timeloop_py.mapper.coverage import mappings_in
+        from timeloop_py.mapper.infeasible import diagnose
+        from timeloop_py.model.evaluate_case import evaluate_case
+
         space = self.space
         case = None
         if outcome.best is not None:
@@ -114,6 +131,9 @@ class PlanarTask(SearchTask):
     @property
     def key(self) -> Hashable:
         return self.of_layer.with_densities(*self.point).shape_key(), self.of_network.reads_network_input(self.layer)
+
+    def prepare(self) -> None:
+        prepare_planar(self.design, self.of_layer, self.hardware)
 
     def run(self, deadline: float, report: Report | None = None, processes: int = 1) -> PlanarResult:
         found = search_planar(

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from timeloop_py.mapper.planar_mappings import MappingSpace
 from timeloop_py.mapper.planar_tilings import Designs
 from timeloop_py.model.batch import Densities, Rows
-from timeloop_py.model.capacity import ActivationTraffic, held_bits, in_rams, traffic_of_fits
+from timeloop_py.model.capacity import ActivationTraffic, held_bits, in_rams, traffic_alone
 from timeloop_py.model.evaluate import Point, Unit, densities_of
 from timeloop_py.model.planar import Prices, planar_energies
 from timeloop_py.model.planar_zeros import BlockZeros
@@ -138,9 +138,9 @@ def _energies(
     designs = [design for _, design in space.designs.hardware]
     architectures = [designs[family.design] for family in families]
     layers = [layer] * len(families)
-    arrays = space.tilings.with_groups(space.held[space.last], layer.output_channels_per_group)
-    rows = Rows(architectures, layers, arrays)
-    kind = space.tilings.kind_of_group(space.held[space.last], layer.output_channels_per_group)
+    chosen = np.arange(len(families)), space.held[space.last], layer.output_channels_per_group
+    rows = Rows(architectures, layers, space.tilings.with_groups(*chosen))
+    kind = space.tilings.kind_of_group(*chosen)
     shape = len(rows.group_of_block), *of_tiles.mean.shape[2:]
     of_blocks = Moments(of_tiles.mean[kind].reshape(shape), of_tiles.variance[kind].reshape(shape))
     is_rest = (~rows.group_starts_pass).astype(int)
@@ -191,4 +191,4 @@ def _activation_traffic(space: MappingSpace, network: Network, known: Densities,
     rams = rows.parameter("input_ram_bytes")[:, None], rows.parameter("output_ram_bytes")[:, None]
     parameters, _ = architecture.require_accelerator()
     fits = in_rams(*bits, rams, parameters.shared_activation_ram)
-    return traffic_of_fits(fits, rows.architectures, [network] * len(families), rows.layers)
+    return traffic_alone(fits, network, space.layer)

@@ -10,13 +10,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 
 from timeloop_py.mapper.planar_bounds import Floats, bounds, has_bounds
 from timeloop_py.mapper.planar_mappings import MappingSpace
-from timeloop_py.model.evaluate import Point, Unit, cycles_of_units, evaluate_units
+from timeloop_py.mapper.planar_tilings import Designs
+from timeloop_py.model.evaluate import Point, Unit, cycles_of_units, densities_of, evaluate_units
+from timeloop_py.model.planar import has_rates, planar_cycles
 from timeloop_py.model.planar_cycles import CycleLimit
 from timeloop_py.sparsity.bank_contention import Begun
 from timeloop_py.specs.architecture import Architecture
@@ -60,7 +63,7 @@ class Candidates:
         """Replace bounds by what the model without bank conflicts, which take longest, gives."""
         left = places[~self._refined[places]]
         if left.size:
-            self.cycles[left] = cycles_of_units(self._units(left, conflicts=False), self.points)
+            self.cycles[left] = self._cycles_of(left, conflicts=False)
             self._refined[left] = True
             self.known[left] = not self.has_conflicts
 
@@ -74,13 +77,12 @@ class Candidates:
         left = places[chosen]
         if not left.size:
             return
-        units = self._units(left, conflicts=True)
         if at_most is None:
-            self.cycles[left] = cycles_of_units(units, self.points)
+            self.cycles[left] = self._cycles_of(left, conflicts=True)
             self.known[left] = True
         else:
             limits = at_most[chosen]
-            found = cycles_of_units(units, self.points, CycleLimit(limits, self._begun))
+            found = self._cycles_of(left, conflicts=True, limit=CycleLimit(limits, self._begun))
             more = np.asarray((found > limits).all(axis=1))
             self.cycles[left] = np.where(more[:, None], limits, found)
             self.known[left] = ~more
@@ -136,11 +138,25 @@ class Candidates:
             low, high = np.where(within, middle, low), np.where(within, high, middle)
         return np.where(unlimited, np.inf, cycles * 2.0**high)
 
+    def _cycles_of(self, places: Places, conflicts: bool, limit: CycleLimit | None = None) -> Floats:
+        """What the model gives, with the conflicts in banks or without: (places, points)."""
+        designs = self.space.designs
+        if has_rates(designs.architecture):  # then accesses take time, too
+            return cycles_of_units(self._units(places, conflicts), self.points)
+        hardware = [design for _, design in designs.hardware] if conflicts else _quiet_hardware(designs)
+        own = densities_of([Unit(designs.architecture, self.network, self.space.layer)], self.points)
+        return planar_cycles(self.space.rows(places, hardware), own.rows([0] * len(places)), limit)
+
     def _units(self, places: Places, conflicts: bool) -> list[Unit]:
         designs = [self.space.design(int(place)) for place in places]
         if not conflicts:
             designs = [without_conflicts(design) for design in designs]
         return [Unit(design, self.network, self.space.layer) for design in designs]
+
+
+@lru_cache(maxsize=4)
+def _quiet_hardware(designs: Designs) -> tuple[Architecture, ...]:
+    return tuple(without_conflicts(design) for _, design in designs.hardware)
 
 
 def without_conflicts(architecture: Architecture) -> Architecture:

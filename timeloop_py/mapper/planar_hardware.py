@@ -18,7 +18,12 @@ def hardware_space(architecture: Architecture, layer: Layer) -> MappingSpace:
     a bank and the weight buffer of a PE stay. A dot product has no two sides: of its splits ``F x I`` the squarest
     stands for all.
     """
-    return MappingSpace(_all_hardware(Designs(architecture, True, ())), layer)
+    return MappingSpace(all_hardware(architecture), layer)
+
+
+def all_hardware(architecture: Architecture) -> Designs:
+    """The architecture with all hardware of as many multipliers; SpecError where it has no dataflow."""
+    return _all_hardware(Designs(architecture, True, ()))
 
 
 @lru_cache(maxsize=4)

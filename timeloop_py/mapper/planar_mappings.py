@@ -12,13 +12,14 @@ spreads the channels most evenly.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from timeloop_py.mapper.planar_tilings import Designs, Tilings, plane_of, tilings
+from timeloop_py.model.batch import Rows
 from timeloop_py.nest.lowering import lower_layer
 from timeloop_py.specs.architecture import Architecture
 from timeloop_py.specs.dataflow import Halo
@@ -102,6 +103,20 @@ class MappingSpace:
         last: Integers = np.cumsum(self.sizes) - 1
         return last
 
+    def rows(self, places: Integers, designs: Sequence[Architecture]) -> Rows:
+        """The rows of some mappings, as :class:`.Batch` lowers the layer onto their designs one by one.
+
+        ``designs``: the architectures of all hardware; grids, ``Kc`` and halos in them are not looked at.
+        """
+        family = self.family[places]
+        chosen = family, self.held[places], self.layer.output_channels_per_group
+        return Rows(
+            [designs[place] for place in self.tilings.designs[family].tolist()],
+            [self.layer] * len(places),
+            self.tilings.with_groups(*chosen),
+            tuple(self.tilings.lowered[kind] for kind in self.tilings.kind_of_group(*chosen).tolist()),
+        )
+
     def mapping(self, place: int) -> PlanarMapping:
         """The mapping at a place."""
         family = self.tilings.families[self.family[place]]
@@ -119,8 +134,13 @@ class MappingSpace:
 
 def mapping_space(architecture: Architecture, layer: Layer) -> MappingSpace:
     """Every mapping of a layer onto the architecture's own hardware; SpecError also where it has no dataflow."""
+    return MappingSpace(own_hardware(architecture), layer)
+
+
+def own_hardware(architecture: Architecture) -> Designs:
+    """The architecture with its own hardware alone; SpecError where it has no dataflow."""
     architecture.require_accelerator()
-    return MappingSpace(Designs(architecture, False, (((), architecture),)), layer)
+    return Designs(architecture, False, (((), architecture),))
 
 
 def _group_sizes(channels: int) -> list[int]:

@@ -9,9 +9,10 @@ import numpy as np
 from timeloop_py.mapper.objective import Objective
 from timeloop_py.mapper.pareto import Front, FrontPoint, enumerated_front, non_dominated_pairs, outer_metrics
 from timeloop_py.mapper.planar_candidates import Candidates
-from timeloop_py.mapper.planar_hardware import hardware_space
-from timeloop_py.mapper.planar_mappings import PlanarMapping, mapping_space
+from timeloop_py.mapper.planar_hardware import all_hardware, hardware_space
+from timeloop_py.mapper.planar_mappings import PlanarMapping, mapping_space, own_hardware
 from timeloop_py.mapper.planar_space import TIE
+from timeloop_py.mapper.planar_tilings import plane_of, tilings
 from timeloop_py.model.evaluate import Evaluation, Point, Unit, evaluate_units
 from timeloop_py.specs.architecture import Architecture
 from timeloop_py.specs.layer import Layer
@@ -54,6 +55,11 @@ def search_planar(
         covered=len(space),
         front=None if metrics is None else _front(candidates, metrics),
     )
+
+
+def prepare_planar(architecture: Architecture, layer: Layer, hardware: bool) -> None:
+    """Cut a layer's plane over all grids: :func:`search_planar` finds that done for every layer of the plane."""
+    tilings((all_hardware if hardware else own_hardware)(architecture), plane_of(layer))
 
 
 def _best(candidates: Candidates, objective: Objective) -> int:

@@ -57,13 +57,14 @@ class Tilings:
     """The families that fit a plane, and how each cuts it; arrays over families or over their kinds of passes.
 
     ``most``: the largest ``Kc`` that the accumulators hold. ``first`` and ``kinds``: the first of a family's kinds of
-    passes, and how many it has. ``lanes``: activations of a vector. Per kind of pass: ``counts`` (passes), ``busy``
-    (PEs), ``written``, ``owned``, ``output_tile`` as of :class:`.Pass`, ``class_counts`` (passes, PE classes),
-    ``class_sizes`` (passes, kinds of blocks, PE classes), ``pairs`` (passes, kinds of blocks). ``taps`` per kind of
-    block.
+    passes, and how many it has. ``lanes``: activations of a vector. Per kind of pass: ``lowered``, and of it ``counts``
+    (passes), ``busy`` (PEs), ``written``, ``owned``, ``output_tile`` as of :class:`.Pass`, ``class_counts`` (passes,
+    PE classes), ``class_sizes`` (passes, kinds of blocks, PE classes), ``pairs`` (passes, kinds of blocks). ``taps``
+    per kind of block.
     """
 
     families: tuple[Family, ...]
+    lowered: tuple[Pass, ...]
     most: Integers
     first: Integers
     kinds: Integers
@@ -107,22 +108,23 @@ class Tilings:
         distinct, place = np.unique(lanes * scale + self.class_sizes, return_inverse=True)
         return distinct % scale, distinct // scale, place.reshape(self.class_sizes.shape)
 
-    @cached_property
-    def _family_of_kind(self) -> Integers:
-        return np.repeat(np.arange(len(self.kinds)), self.kinds)
-
-    def kind_of_group(self, held: Integers, channels: int) -> Integers:
+    def kind_of_group(self, families: Integers, held: Integers, channels: int) -> Integers:
         """The kind of pass of every row of :meth:`with_groups`: each twice where a smaller group is left over."""
-        sizes = 1 + (channels % held > 0)[self._family_of_kind]
-        return np.repeat(np.arange(len(sizes)), sizes)
+        kind, of_group, _ = self._groups(families, held, channels)
+        return kind[of_group]
 
-    def with_groups(self, held: Integers, channels: int) -> RowArrays:
-        """The rows of a layer with so many output ``channels``, one mapping of every family: that of ``Kc = held``."""
+    def with_groups(self, families: Integers, held: Integers, channels: int) -> RowArrays:
+        """The rows of a layer with so many output ``channels``, of mappings of some families with ``Kc = held``.
+
+        As :class:`.Batch` lowers them one by one. Arrays (mappings,).
+        """
         full, rest = np.divmod(channels, held)
-        row = self.kind_of_group(held, channels)
-        unit = self._family_of_kind[row]
-        starts = np.append(True, row[1:] != row[:-1])
+        kind, of_group, mapping = self._groups(families, held, channels)
+        row, unit = kind[of_group], mapping[of_group]
+        starts = np.append(True, of_group[1:] != of_group[:-1])
         blocks = len(self.taps)
+        counts = self.class_counts[row]
+        classes = slice(1 + int(np.flatnonzero(counts.any(axis=0))[-1]))
         return RowArrays(
             unit_of_group=unit,
             group_channels=np.where(starts, held[unit], rest[unit]),
@@ -133,12 +135,20 @@ class Tilings:
             group_written=self.written[row],
             group_owned=self.owned[row],
             group_output_tile=self.output_tile[row],
-            class_counts=self.class_counts[row],
+            class_counts=counts[:, classes],
             group_of_block=np.repeat(np.arange(len(row)), blocks),
             block_taps=np.tile(self.taps, len(row)),
             block_pairs=self.pairs[row].ravel(),
-            class_sizes=self.class_sizes[row].reshape(len(row) * blocks, -1),
+            class_sizes=self.class_sizes[row][:, :, classes].reshape(len(row) * blocks, -1),
         )
+
+    def _groups(self, families: Integers, held: Integers, channels: int) -> tuple[Integers, Integers, Integers]:
+        """Every kind of pass of each mapping, which of them every group is of, and the mappings that they are of."""
+        kinds = self.kinds[families]
+        mapping = np.repeat(np.arange(len(families)), kinds)
+        kind = np.arange(len(mapping)) + np.repeat(self.first[families] - (np.cumsum(kinds) - kinds), kinds)
+        sizes = 1 + (channels % held > 0)[mapping]
+        return kind, np.repeat(np.arange(len(kind)), sizes), mapping
 
 
 def plane_of(layer: Layer) -> Layer:
@@ -190,6 +200,7 @@ def tilings(designs: Designs, plane: Layer) -> Tilings | None:
     widest = max(len(one.pe_counts) for one in rows)
     return Tilings(
         families=tuple(families),
+        lowered=tuple(rows),
         most=np.array(most),
         first=np.cumsum([0, *kinds[:-1]]),
         kinds=np.array(kinds),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
@@ -12,7 +13,6 @@ from timeloop_py.mapper.objective import METRICS, Objective
 from timeloop_py.mapper.pareto import Front
 from timeloop_py.mapper.planar_mappings import HardwareMapping, PlanarMapping
 from timeloop_py.model.evaluate import Evaluation
-from timeloop_py.model.evaluate_case import CaseEvaluation
 from timeloop_py.model.nest_text import case_nest_text, planar_nest_text
 from timeloop_py.specs.architecture import Architecture
 from timeloop_py.specs.case import Case
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from timeloop_py.mapper.infeasible import Diagnosis
+    from timeloop_py.model.evaluate_case import CaseEvaluation
 
 
 _METRIC_NAMES = {"energy_pj": "energy", "cycles": "cycles", "edp_pj_cycles": "EDP", "ed2p_pj_cycles2": "ED2P"}
@@ -280,14 +281,17 @@ def objective_text(objective: Objective) -> str:
 
 
 def results_frame(results: Sequence[SearchResult]) -> pd.DataFrame:
-    """One row per result, units in the column names; the mapping as JSON text."""
-    import json
-
+    """:func:`result_rows` as a frame."""
     import pandas as pd
 
+    return pd.DataFrame(result_rows(results))
+
+
+def result_rows(results: Sequence[SearchResult]) -> list[dict[str, Any]]:
+    """One row per result, units in the names; the mapping as JSON text, a number that is not known None."""
     rows = []
     for result in results:
-        row = {
+        row: dict[str, Any] = {
             "architecture": result.architecture,
             "network": result.network,
             "layer": result.layer,
@@ -300,7 +304,7 @@ def results_frame(results: Sequence[SearchResult]) -> pd.DataFrame:
             row[name] = numbers[name]
         row["mapping"] = "" if result.mapping is None else json.dumps(numbers["mapping"])
         rows.append(row)
-    return pd.DataFrame(rows)
+    return rows
 
 
 def _known(number: float) -> float | None:

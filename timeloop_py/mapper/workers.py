@@ -8,11 +8,14 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from timeloop_py.mapper.layer_search import SearchTask
 from timeloop_py.mapper.processes import leave_interrupts_to_the_parent
 from timeloop_py.mapper.results import SearchResult
-from timeloop_py.mapper.solve import Progress
+
+if TYPE_CHECKING:
+    from timeloop_py.mapper.solve import Progress
 
 
 @dataclass(frozen=True)
@@ -88,7 +91,11 @@ def _reporter(turn: _Turn, told: Told) -> Callable[[str, Progress], None]:
 
 def _side_by_side(turns: Sequence[_Turn], at_once: int) -> Iterator[tuple[int, SearchResult]]:
     # Forked workers need no guard in the caller's script; elsewhere processes start afresh.
-    context = multiprocessing.get_context("fork" if sys.platform == "linux" else "spawn")
+    forks = sys.platform == "linux"
+    context = multiprocessing.get_context("fork" if forks else "spawn")
+    if forks:  # else every worker would work it out for itself
+        for turn in turns:
+            turn.task.prepare()
     with context.Pool(at_once, leave_interrupts_to_the_parent) as pool:
         yield from pool.imap_unordered(_run_alone, turns)
 

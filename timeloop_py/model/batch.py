@@ -91,8 +91,8 @@ class Rows:
     """Rows of units whose architectures share a dataflow template and its choices of terms.
 
     Attributes are arrays over groups (``group_*``) or blocks (``block_*``), see :class:`RowArrays`; ``unit_of_group``
-    and ``group_of_block`` say where a row belongs. ``blocks`` are what structured zeros have to know of every block;
-    none where rows were made without lowering layers one by one.
+    and ``group_of_block`` say where a row belongs. ``pass_of_group``: the passes that groups belong to, which banks,
+    structured zeros and PEs without barriers ask for; none where nobody does.
     """
 
     def __init__(
@@ -100,9 +100,9 @@ class Rows:
         architectures: Sequence[Architecture],
         layers: Sequence[Layer],
         arrays: RowArrays,
-        blocks: tuple[Block, ...] = (),
+        pass_of_group: tuple[Pass, ...] = (),
     ) -> None:
-        self.blocks = blocks
+        self.pass_of_group = pass_of_group
         self.architectures = tuple(architectures)
         self.layers = tuple(layers)
         self.unit_of_group = arrays.unit_of_group
@@ -143,6 +143,11 @@ class Rows:
         return np.array([getattr(layer, name) for layer in self._shapes])[self._shape_of_unit]
 
     @cached_property
+    def blocks(self) -> tuple[Block, ...]:
+        """What structured zeros have to know of every block."""
+        return tuple(block for one_pass in self.pass_of_group for block in one_pass.blocks)
+
+    @cached_property
     def unit_of_block(self) -> Integers:
         return self.unit_of_group[self.group_of_block]
 
@@ -169,6 +174,20 @@ class Rows:
         return rates[self.unit_of_group]
 
     @cached_property
+    def groups_before(self) -> tuple[tuple[Integers, Array], ...]:
+        """Output channels of the group before each one, two possibilities as (channels, share of the groups).
+
+        The groups of a pass run one after the other, the short one last; before the first comes the last of the pass
+        before it, taken to be of the same size.
+        """
+        starts = np.flatnonzero(self.group_starts_pass)
+        one_pass = np.cumsum(self.group_starts_pass) - 1
+        last = np.append(starts[1:], len(self.group_channels)) - 1
+        share = np.where(self.group_starts_pass, 1 / self.group_count, 0.0)
+        full, others = self.group_channels[starts], self.group_channels[last]
+        return (full[one_pass], 1 - share), (others[one_pass], share)
+
+    @cached_property
     def positions(self) -> Integers:
         """Positions of all PEs per block row."""
         counts: Integers = (self.class_sizes * self.class_counts[self.group_of_block]).sum(axis=1)
@@ -193,10 +212,7 @@ class Rows:
 
 
 class Batch(Rows):
-    """Rows of layers lowered onto architectures, with what they were lowered to.
-
-    ``lowered`` per unit and ``pass_of_group`` per group.
-    """
+    """Rows of layers lowered onto architectures one by one, with what they were lowered to: ``lowered`` per unit."""
 
     def __init__(self, architectures: Sequence[Architecture], layers: Sequence[Layer]) -> None:
         self.lowered: tuple[LoweredLayer, ...] = tuple(
@@ -213,42 +229,24 @@ class Batch(Rows):
         ]
         blocks = [(row, block) for row, group in enumerate(groups) for block in group[1].blocks]
         widest = max(len(one_pass.pe_counts) for _, one_pass, _, _ in groups)
-        self.pass_of_group: tuple[Pass, ...] = tuple(one_pass for _, one_pass, _, _ in groups)
+        passes = tuple(one_pass for _, one_pass, _, _ in groups)
         arrays = RowArrays(
             unit_of_group=np.array([unit for unit, *_ in groups]),
             group_channels=np.array([channels for *_, channels, _ in groups]),
             group_starts_pass=np.array(first_of_pass),
             group_count=np.array([count for *_, count in groups]),
-            group_passes=np.array([one_pass.count for one_pass in self.pass_of_group]),
-            group_busy_pes=np.array([one_pass.busy_pes for one_pass in self.pass_of_group]),
-            group_written=np.array([one_pass.written for one_pass in self.pass_of_group]),
-            group_owned=np.array([one_pass.owned for one_pass in self.pass_of_group]),
-            group_output_tile=np.array([one_pass.output_tile for one_pass in self.pass_of_group]),
-            class_counts=np.array([_padded(one_pass.pe_counts, widest) for one_pass in self.pass_of_group]),
+            group_passes=np.array([one_pass.count for one_pass in passes]),
+            group_busy_pes=np.array([one_pass.busy_pes for one_pass in passes]),
+            group_written=np.array([one_pass.written for one_pass in passes]),
+            group_owned=np.array([one_pass.owned for one_pass in passes]),
+            group_output_tile=np.array([one_pass.output_tile for one_pass in passes]),
+            class_counts=np.array([_padded(one_pass.pe_counts, widest) for one_pass in passes]),
             group_of_block=np.array([row for row, _ in blocks]),
             block_taps=np.array([block.taps for _, block in blocks]),
             block_pairs=np.array([block.pairs for _, block in blocks]),
             class_sizes=np.array([_padded(block.sizes, widest) for _, block in blocks]),
         )
-        super().__init__(architectures, layers, arrays, tuple(block for _, block in blocks))
-
-    @cached_property
-    def groups_before(self) -> tuple[tuple[Integers, Array], ...]:
-        """Output channels of the group before each one, two possibilities as (channels, share of the groups).
-
-        The groups of a pass run one after the other, the short one last; before the first comes the last of the pass
-        before it, taken to be of the same size.
-        """
-        likely, first_channels, first_share = [], [], []
-        for lowered in self.lowered:
-            for _ in lowered.passes:
-                for size, (channels, count) in enumerate(lowered.groups):
-                    is_full, (others, _) = size == 0, lowered.groups[-1]
-                    likely.append(channels if is_full else lowered.groups[0][0])
-                    first_channels.append(others)
-                    first_share.append(1 / count if is_full else 0.0)
-        share = np.array(first_share)
-        return (np.array(likely), 1 - share), (np.array(first_channels), share)
+        super().__init__(architectures, layers, arrays, passes)
 
 
 def _distinct(objects: Sequence[T]) -> tuple[list[T], Integers]:

@@ -213,6 +213,13 @@ def traffic_of_fits(
     return ActivationTraffic(fits, input_share, output_share)
 
 
+def traffic_alone(fits: Booleans, network: Network, layer: Layer) -> ActivationTraffic:
+    """:func:`traffic_of_fits` of units that are one layer on many architectures: its neighbours count as fitting."""
+    tiled = np.where(fits, 0.0, 1.0)
+    input_share = tiled if network.inputs[layer.name] else np.ones_like(tiled)
+    return ActivationTraffic(fits, input_share, tiled)
+
+
 def _share_of_input(layer: Layer, producer: Layer) -> float:
     """The part of a layer's input that one of its producers stored."""
     width, height = plane_after(layer.preceded_by, producer.stored_plane)

@@ -359,8 +359,7 @@ def cycles_of_units(
     for rows in _same_dataflow(units):
         chosen = [units[row] for row in rows]
         cycles[rows] = planar_cycles(
-            [one.architecture for one in chosen],
-            [one.layer for one in chosen],
+            Batch([one.architecture for one in chosen], [one.layer for one in chosen]),
             densities.rows(rows),
             None if limit is None else limit.rows(rows),
         )

@@ -148,17 +148,11 @@ def evaluate_planar(
     )
 
 
-def planar_cycles(
-    architectures: Sequence[Architecture],
-    layers: Sequence[Layer],
-    densities: Densities,
-    limit: CycleLimit | None = None,
-) -> Array:
+def planar_cycles(batch: Rows, densities: Densities, limit: CycleLimit | None = None) -> Array:
     """The cycles of :func:`evaluate_planar` alone, (units, points), of architectures without rates of components.
 
     Those above the ``limit`` may be too few, but not below it.
     """
-    batch = Batch(architectures, layers)
     time = compute_time(batch, densities, limit=limit)
     _, group_cycles = _group_cycles(batch, _resource_cycles(batch, (), time), time, densities.weight.shape[1])
     return batch.sum_groups(group_cycles)
@@ -177,7 +171,7 @@ def planar_energies(
     return _energies(zeros.batch, list(events), prices)
 
 
-def _group_cycles(batch: Batch, resources: Mapping[str, Array], time: ComputeTime, points: int) -> tuple[Array, Array]:
+def _group_cycles(batch: Rows, resources: Mapping[str, Array], time: ComputeTime, points: int) -> tuple[Array, Array]:
     """Cycles that every resource takes alone and those of the groups: (resources, groups, points), (groups, points)."""
     repeats = batch.group_repeats[:, None]
     stacked = np.stack([np.broadcast_to(value * repeats, (len(repeats), points)) for value in resources.values()])
@@ -185,7 +179,7 @@ def _group_cycles(batch: Batch, resources: Mapping[str, Array], time: ComputeTim
     return stacked, np.maximum((time.cycles + time.draining) * repeats, stacked.max(axis=0))
 
 
-def _resource_cycles(batch: Batch, events: Sequence[Event], time: ComputeTime) -> dict[str, Array]:
+def _resource_cycles(batch: Rows, events: Sequence[Event], time: ComputeTime) -> dict[str, Array]:
     """Cycles that multipliers, drains and every component with a stated rate would take alone, per group."""
     drain = sum(
         share * np.asarray(drain_cycles(channels, batch.group_output_tile, batch.drain_rates))

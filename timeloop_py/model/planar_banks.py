@@ -8,7 +8,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from timeloop_py.model.batch import Array, Batch
+from timeloop_py.model.batch import Array, Rows
 from timeloop_py.model.planar_zeros import BlockZeros
 from timeloop_py.nest.tiling import AxisTiles
 from timeloop_py.sparsity.bank_addresses import Line, Scatter
@@ -38,9 +38,7 @@ class BankLimit:
     begun: Begun
 
 
-def bank_time(
-    batch: Batch, zeros: BlockZeros, steps: Array, slowest: Array, limit: BankLimit | None = None
-) -> BankTime:
+def bank_time(batch: Rows, zeros: BlockZeros, steps: Array, slowest: Array, limit: BankLimit | None = None) -> BankTime:
     """Under the bank rule of the dataflow.
 
     ``steps`` are the mean steps of a PE, (groups, PE classes, points), ``slowest`` those of the PE that the barrier
@@ -127,7 +125,7 @@ def _lines(axis: AxisTiles) -> Counter[Line]:
     return Counter(Line(*line) for line in zip(sizes, origins, axis.written, strict=True))
 
 
-def _scatter(batch: Batch, group: int, kinds: Kinds) -> Scatter:
+def _scatter(batch: Rows, group: int, kinds: Kinds) -> Scatter:
     one, unit = batch.pass_of_group[group], batch.unit_of_group[group]
     parameters, _ = batch.architectures[unit].require_accelerator()
     return Scatter(
@@ -145,7 +143,7 @@ def _scatter(batch: Batch, group: int, kinds: Kinds) -> Scatter:
     )
 
 
-def _rows(batch: Batch, zeros: BlockZeros, group: int, steps: Array, slowest: Array) -> list[RowOfSteps]:
+def _rows(batch: Rows, zeros: BlockZeros, group: int, steps: Array, slowest: Array) -> list[RowOfSteps]:
     """What the PEs of a group work off, per point."""
     unit = int(batch.unit_of_group[group])
     blocks = batch.layers[unit].channels_per_group * int(batch.parities[group])

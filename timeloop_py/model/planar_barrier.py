@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from timeloop_py.model.batch import Array, Batch, Integers
+from timeloop_py.model.batch import Array, Integers, Rows
 from timeloop_py.model.planar_zeros import BlockZeros
 from timeloop_py.numbers.operations import Number
 from timeloop_py.sparsity import barrier
@@ -33,7 +33,7 @@ class Slowest:
     ``steps`` are the moments of the steps of a PE, (groups, PE classes, points).
     """
 
-    def __init__(self, batch: Batch, zeros: BlockZeros, steps: Moments) -> None:
+    def __init__(self, batch: Rows, zeros: BlockZeros, steps: Moments) -> None:
         self.batch = batch
         self.zeros = zeros
         self.steps = steps

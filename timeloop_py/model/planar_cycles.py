@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from timeloop_py.model.batch import Array, Batch, Densities, Rows
+from timeloop_py.model.batch import Array, Densities, Rows
 from timeloop_py.model.planar_banks import BankLimit, bank_time, tile_kinds
 from timeloop_py.model.planar_barrier import Slowest
 from timeloop_py.model.planar_zeros import BlockZeros
@@ -61,7 +61,7 @@ class CycleLimit:
 
 
 def compute_time(
-    batch: Batch, densities: Densities, zeros: BlockZeros | None = None, limit: CycleLimit | None = None
+    batch: Rows, densities: Densities, zeros: BlockZeros | None = None, limit: CycleLimit | None = None
 ) -> ComputeTime:
     """Time of every output-channel group under the dataflow's core, barrier and bank rules.
 
@@ -73,7 +73,7 @@ def compute_time(
     return _cartesian_time(batch, zeros or BlockZeros(batch, densities), limit)
 
 
-def _cartesian_time(batch: Batch, zeros: BlockZeros, limit: CycleLimit | None) -> ComputeTime:
+def _cartesian_time(batch: Rows, zeros: BlockZeros, limit: CycleLimit | None) -> ComputeTime:
     channels = batch.layer_value("channels_per_group")[batch.unit_of_block][:, None, None]
     weights = Moments(zeros.weights.mean[:, None, :], zeros.weights.variance[:, None, :])
     of_blocks = group_steps(channels, weights, zeros.activations, zeros.channel_covariance)
@@ -93,7 +93,7 @@ def _cartesian_time(batch: Batch, zeros: BlockZeros, limit: CycleLimit | None) -
     return ComputeTime(of_all, stalled, slowest.expected, stalls, overhead, draining, drained)
 
 
-def _bank_limit(batch: Batch, slowest: Array, overhead: Array, limit: CycleLimit) -> BankLimit:
+def _bank_limit(batch: Rows, slowest: Array, overhead: Array, limit: CycleLimit) -> BankLimit:
     """Cycles of a step of one group that alone lift its unit above its limit.
 
     A unit takes at least the steps and overheads of all its groups, and what the slowest PE of one of them waits for
@@ -107,7 +107,7 @@ def _bank_limit(batch: Batch, slowest: Array, overhead: Array, limit: CycleLimit
     return BankLimit(1 + per_step, limit.begun)
 
 
-def _drained_alone(batch: Batch, slowest: Slowest, per_step: Array, overhead: Array) -> Array:
+def _drained_alone(batch: Rows, slowest: Slowest, per_step: Array, overhead: Array) -> Array:
     """Cycles that all busy PEs together wait for drains where none waits for another before the end of the layer.
 
     Every PE for itself: ``E[max(drain, own time)]`` less its own time, which is taken to be normal.
@@ -127,7 +127,7 @@ def _drained_alone(batch: Batch, slowest: Slowest, per_step: Array, overhead: Ar
     return waited
 
 
-def _draining(batch: Batch, slowest: Slowest, slowdown: Array, overhead: Array) -> Array:
+def _draining(batch: Rows, slowest: Slowest, slowdown: Array, overhead: Array) -> Array:
     """Cycles by which a group outlasts its own compute time because the group before it is still being drained."""
     busy = slowest.expected * slowdown + overhead
     waited = np.zeros_like(busy)
@@ -159,7 +159,7 @@ def drain_cycles(channels: Number, output_tile: Number, words_per_cycle: Number)
     return ceiling_divide(channels * output_tile, words_per_cycle)
 
 
-def _dot_product_time(batch: Batch) -> ComputeTime:
+def _dot_product_time(batch: Rows) -> ComputeTime:
     per_position = batch.group_channels * dot_product_steps(batch)[batch.unit_of_group]
     positions = batch.class_sizes[batch.first_block]
     largest = np.where(batch.class_counts > 0, positions, 0).max(axis=1)

@@ -168,7 +168,7 @@ def input_tiles(axis: TilingAxis, passes: int) -> tuple[AxisTiles, ...]:
 
 def _input_pass(axis: TilingAxis, part: Interval) -> AxisTiles:
     make = _columns_of_outputs if axis.halo == "input" else _columns_of_inputs
-    columns = make(axis, _Positions(*np.array(_cut(axis, part)).T))
+    columns = make(axis, _cut(axis, part))
     first, end = columns.inputs
     outputs = columns.written.number
     parities = []
@@ -227,23 +227,21 @@ def _common(left: _Positions, right: _Positions | Interval) -> _Positions:
     return _Positions(np.where(first < end, first, 0), np.where(first < end, end, 0))
 
 
-def _length(interval: Interval) -> int:
-    return interval[1] - interval[0]
-
-
-def _cut(axis: TilingAxis, part: Interval) -> list[Interval]:
+def _cut(axis: TilingAxis, part: Interval) -> _Positions:
     """A part of the plane over the columns: sides differing by one at most, or all but the last ones equal."""
-    if axis.tiling == "balanced":
-        return _balanced(part, axis.columns)
     start, stop = part
-    side = -(-(stop - start) // axis.columns)
-    ends = [min(start + column * side, stop) for column in range(axis.columns + 1)]
-    return list(pairwise(ends))
+    column = np.arange(axis.columns + 1)
+    if axis.tiling == "balanced":
+        side, larger = divmod(stop - start, axis.columns)
+        ends = start + column * side + np.minimum(column, larger)
+    else:
+        ends = np.minimum(start + column * -(-(stop - start) // axis.columns), stop)
+    return _Positions(ends[:-1], ends[1:])
 
 
 def _balanced(part: Interval, parts: int) -> list[Interval]:
     """``part`` cut into ``parts``, the larger ones first."""
-    side, larger = divmod(_length(part), parts)
+    side, larger = divmod(part[1] - part[0], parts)
     return list(pairwise(part[0] + index * side + min(index, larger) for index in range(parts + 1)))
 
 
@@ -255,7 +253,7 @@ def output_tiles(axis: TilingAxis, passes: int) -> tuple[AxisTiles, ...]:
     """
     result = []
     for part in _balanced((0, axis.outputs), passes):
-        sizes = tuple(_length(tile) for tile in _cut(axis, part))
+        sizes = _whole(_cut(axis, part).number)
         parity = Parity((0,) * axis.taps, sizes, (0,) * len(sizes), sizes)
         result.append(AxisTiles((parity,), sizes, sizes, sizes, max(sizes)))
     return tuple(result)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import csv
 import errno
 import hashlib
 import importlib.metadata
+import io
 import json
+import math
 import os
 import platform
 import tempfile
@@ -20,6 +23,9 @@ from timeloop_py.specs.errors import SpecError
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
+
+    #: A frame, or at least one row, all of the same names: to write these takes no pandas.
+    Table = pd.DataFrame | Sequence[Mapping[str, Any]]
 
 PROVENANCE = "provenance.json"
 #: Digits that survive any decimal input and hide the last bit's noise.
@@ -68,15 +74,27 @@ def check_writable(folder: Path | str) -> Path:
     return folder
 
 
-def csv_bytes(table: pd.DataFrame) -> bytes:
+def csv_bytes(table: Table) -> bytes:
     """A table as CSV: UTF-8, one header line, 15 significant digits, a cell empty where nothing is known."""
-    return table.to_csv(index=False, float_format=_FLOAT_FORMAT, lineterminator="\n").encode()
+    if not isinstance(table, Sequence):
+        return table.to_csv(index=False, float_format=_FLOAT_FORMAT, lineterminator="\n").encode()
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(table[0])
+    writer.writerows([_cell(value) for value in row.values()] for row in table)
+    return text.getvalue().encode()
+
+
+def _cell(value: Any) -> Any:
+    if not isinstance(value, float):
+        return value
+    return None if math.isnan(value) else _FLOAT_FORMAT % value
 
 
 def write_bundle(
     folder: Path | str,
     *,
-    tables: Mapping[str, pd.DataFrame] | None = None,
+    tables: Mapping[str, Table] | None = None,
     figures: Mapping[str, Figure] | None = None,
     texts: Mapping[str, str] | None = None,
     origin: Mapping[str, Any],
@@ -93,7 +111,7 @@ def write_bundle(
     folder : Path or str
         Created where it is missing. Files of other names in it are left alone.
     tables : mapping
-        From a name to the frame written as ``NAME.csv``.
+        From a name to the table written as ``NAME.csv``.
     figures : mapping
         From a name to the figure, written as ``NAME`` with the ending of every one of ``formats``.
     texts : mapping

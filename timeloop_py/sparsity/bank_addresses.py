@@ -158,10 +158,12 @@ def _packed(zeros: DensityModel, tile: tuple[int, ...], lanes: int) -> _Packed:
     filled = drawn.sum(axis=1)
     number = -(-filled // lanes)
     first = np.cumsum(number) - number
-    block, position = np.nonzero(drawn)
-    rank = np.arange(block.size) - (np.cumsum(filled) - filled)[block]
+    place = np.flatnonzero(drawn)
+    # Every block begins a vector: what that moves its non-zeros by, in lanes, and the positions before it.
+    moved = first * lanes - (np.cumsum(filled) - filled)
+    before = np.arange(blocks) * drawn.shape[1]
     positions = np.full((int(number.sum()), lanes), -1)
-    positions[first[block] + rank // lanes, rank % lanes] = position
+    positions.reshape(-1)[np.arange(place.size) + np.repeat(moved, filled)] = place - np.repeat(before, filled)
     standing = np.arange(POOL) * blocks // POOL
     return _Packed(number[standing], first[standing], positions)
 
