@@ -50,13 +50,14 @@ def points(space: Mapspace) -> Iterator[Point]:
     """Every mapping, whether it fits or not."""
     for keep in keeps(space):
         for spatial in spatial_choices(space, keep):
+            imperfect = space.imperfect and not spread_twice(space, spatial)
             left = {
                 dim: ceil(size / prod(x * y for factors in spatial for one, (x, y) in factors.items() if one == dim))
                 for dim, size in space.problem.dims.items()
             }
             for order in node_orders(space, keep, spatial):
                 levels = levels_of_segments(keep, order)
-                for segments in all_segments(space, keep, left, levels):
+                for segments in all_segments(space, keep, left, levels, imperfect):
                     for ordered in product(*(list(permutations(segment)) for segment in segments)):
                         if in_order(space, levels, ordered):
                             yield Point(keep, order, spatial, ordered)
@@ -217,17 +218,20 @@ def spatial_choices(space: Mapspace, keep: Keep) -> Iterator[list[Factors]]:
         per_array.append(options)
     for combined in product(*per_array):
         spread = {dim: prod(choice[dim][0] * choice[dim][1] for choice in combined) for dim in dims}
-        if not space.imperfect and any(size % spread[dim] for dim, size in dims.items()):
-            continue
+        twice = spread_twice(space, list(combined))
+        if (twice or not space.imperfect) and any(size % spread[dim] for dim, size in dims.items()):
+            continue  # imperfect ones that spread a rank twice are not countable as multicasts
         if any(not works(size, [choice[dim] for choice in combined]) for dim, size in dims.items()):
             continue
-        if space.imperfect and any(
-            sum(spread[dim] > 1 for dim in rank.dims) > 1 for tensor in space.problem.tensors for rank in tensor.ranks
-        ):
-            continue  # not countable as multicasts: the mapspace leaves them out
         if prod(spread.values()) + 1e-9 < space.constraints.utilization * space.hierarchy.compute.instances:
             continue
         yield list(combined)
+
+
+def spread_twice(space: Mapspace, spatial: list[Factors]) -> bool:
+    """Whether two dimensions of one rank are spread."""
+    spread = {dim for factors in spatial for dim, pair in factors.items() if pair != (1, 1)}
+    return any(len(spread.intersection(rank.dims)) > 1 for tensor in space.problem.tensors for rank in tensor.ranks)
 
 
 def works(size: int, factors_of: list[tuple[int, int]]) -> bool:
@@ -281,14 +285,16 @@ def levels_of_segments(keep: Keep, order: tuple[tuple[Store, ...], ...]) -> list
     return [levels[place] for place in found]
 
 
-def all_segments(space: Mapspace, keep: Keep, left: dict[str, int], levels: list[str]) -> Iterator[tuple[Loops, ...]]:
+def all_segments(
+    space: Mapspace, keep: Keep, left: dict[str, int], levels: list[str], imperfect: bool
+) -> Iterator[tuple[Loops, ...]]:
     """Temporal loops of all dimensions in segments, outer to inner; loops of one iteration left out.
 
     Only those that keep to the limits on factors of the levels that the segments belong to.
     """
     count = len(levels)
     per_dim = [
-        [chain for chain in chains(size, count, space.imperfect) if allowed_factors(space, keep, levels, dim, chain)]
+        [chain for chain in chains(size, count, imperfect) if allowed_factors(space, keep, levels, dim, chain)]
         for dim, size in left.items()
     ]
     for chosen in product(*per_dim):

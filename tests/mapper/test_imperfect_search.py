@@ -19,7 +19,7 @@ from timeloop_py.mapper.hierarchy_search import HierarchySearch
 from timeloop_py.mapper.mapspace import Mapspace
 from timeloop_py.mapper.nests import mapping_cost
 from timeloop_py.mapper.objective import Goal, parse_objective
-from timeloop_py.mapper.shares import Apart, shares_of
+from timeloop_py.mapper.shares import Apart, Whole, shares_of
 from timeloop_py.mapper.solve import solve
 from timeloop_py.mapper.starts import Starts, roomier, shortened
 from timeloop_py.mapper.unavoidable import unavoidable, unavoidable_with
@@ -78,6 +78,13 @@ def share_bounds(space: Mapspace) -> dict[tuple[object, tuple[int, ...], str], f
     """The better of both lower bounds of every share, by what is kept and its factors over both axes."""
     table: dict[tuple[object, tuple[int, ...], str], float] = {}
     for shares in shares_of(space):
+        if isinstance(shares, Whole):
+            frame = shares.frame([0])
+            for name, goal in GOALS.items():
+                for factors in frame.spread.factors:
+                    key = frame.retention.kept, tuple(factors.ravel().tolist()), name
+                    table[key] = shares.lower_bounds(goal)[0]
+            continue
         assert isinstance(shares, Apart)
         for name, goal in GOALS.items():
             plain = shares.lower_bounds(goal)
@@ -107,7 +114,7 @@ def test_mappings_to_begin_with_are_mappings_of_the_space() -> None:
         goal = GOALS["edp"]
         best = optimum(costs, "edp")
         starts = Starts(space)
-        candidates = [starts.perfect(goal, math.inf)]
+        candidates = [starts.perfect(goal, math.inf).best]
         candidates += starts.padded(goal, shares_of(space), candidates[0], math.inf)
         for candidate in filter(None, candidates):
             assert not mapping_violations(space.problem, space.hierarchy, candidate.mapping), seed
@@ -135,7 +142,7 @@ def test_padding_finds_the_wider_array() -> None:
         problem, replace(base.hierarchy, levels=levels), base.options, imperfect=True, constraints=constraints
     )
     starts = Starts(space)
-    perfect = starts.perfect(GOALS["cycles"], math.inf)
+    perfect = starts.perfect(GOALS["cycles"], math.inf).best
     assert perfect is not None
     assert perfect.cost.cycles == 64 * 10
     padded = list(starts.padded(GOALS["cycles"], shares_of(space), perfect, math.inf))

@@ -12,7 +12,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from itertools import combinations
 from itertools import product as cartesian
@@ -44,6 +44,13 @@ class _Block:
 
 def mappings_in(space: Mapspace) -> int:
     """The number of mappings of a mapspace, whether or not they fit."""
+    if not space.imperfect:
+        return _count(space, (False, True))
+    return _count(space, (False,)) + _count(replace(space, imperfect=False), (True,))
+
+
+def _count(space: Mapspace, twice: tuple[bool, ...]) -> int:
+    """The mappings of a space that spread two dimensions of one rank (True), those that do not, or both."""
     by_level = space.imperfect or space.constraints.bind_loops
     # What only depends on which levels hold anything, is counted once.
     spreads: dict[tuple[int, ...], dict[tuple[bool, ...], Counter[tuple[Lanes, ...]]]] = {}
@@ -52,7 +59,7 @@ def mappings_in(space: Mapspace) -> int:
     for retention in space.retentions():
         stages = retention.stages
         if stages not in spreads:
-            spreads[stages] = _spreads(retention)
+            spreads[stages] = _spreads(retention, twice)
         for used, lanes_of in spreads[stages].items():
             segments: Counter[Loops] = Counter()
             for pattern, orders in _node_orders(retention, used).items():
@@ -212,7 +219,7 @@ def _node_orders(retention: Retention, used: tuple[bool, ...]) -> Counter[Loops]
     return found
 
 
-def _spreads(retention: Retention) -> dict[tuple[bool, ...], Counter[tuple[Lanes, ...]]]:
+def _spreads(retention: Retention, twice: tuple[bool, ...]) -> dict[tuple[bool, ...], Counter[tuple[Lanes, ...]]]:
     """Choices of spatial factors: the lanes of every dimension, by which arrays are used.
 
     With perfect factors lanes are drawn together in one: only their product counts.
@@ -238,7 +245,7 @@ def _spreads(retention: Retention) -> dict[tuple[bool, ...], Counter[tuple[Lanes
     for (used, _, lanes), count in reached.items():
         units = math.prod(x * y for one in lanes for x, y in one)
         enough = units + 1e-9 >= space.constraints.utilization * space.hierarchy.compute.instances
-        if enough and not (space.imperfect and _spread_twice(space, lanes)):
+        if enough and _spread_twice(space, lanes) in twice:
             found.setdefault(used, Counter())[lanes] += count
     return found
 
@@ -249,7 +256,7 @@ def _fits(size: int, x: int, y: int, imperfect: bool) -> bool:
 
 
 def _spread_twice(space: Mapspace, lanes: Sequence[Lanes]) -> bool:
-    """Whether two dimensions of one rank are spread: with imperfect factors the mapspace leaves that out."""
+    """Whether two dimensions of one rank are spread: a mapspace has that with perfect factors alone."""
     spread = {dim for dim, one in zip(space.problem.dims, lanes, strict=True) if any(pair != (1, 1) for pair in one)}
     return any(len(spread.intersection(rank.dims)) > 1 for tensor in space.problem.tensors for rank in tensor.ranks)
 

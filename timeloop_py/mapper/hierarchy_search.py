@@ -12,7 +12,7 @@ from timeloop_py.mapper.nests import mapping_cost, mapping_of
 from timeloop_py.mapper.objective import Goal, Measure, Objective
 from timeloop_py.mapper.pareto import Front, FrontPoint, walked_front
 from timeloop_py.mapper.paths import Incumbent, OutOfTimeError, PathSearch
-from timeloop_py.mapper.shares import Shares, shares_of
+from timeloop_py.mapper.shares import Apart, Shares, shares_of
 from timeloop_py.mapper.solve import Candidate, Part, Progress, Solution, Solver
 from timeloop_py.mapper.starts import Starts
 from timeloop_py.mapper.unavoidable import unavoidable
@@ -155,14 +155,18 @@ class HierarchySearch:
 
         Raises OutOfTimeError where not even the shares could be told in time.
         """
+        perfect: Solution | None = None
         if self._starts is not None:
-            known.consider(self._starts.perfect(goal, self._part_of_time(PERFECT)))
+            perfect = self._starts.perfect(goal, self._part_of_time(PERFECT))
+            known.consider(perfect.best)
         if self._shares is None:
             self._shares = shares_of(self.space, self._check_time)
-        if self._starts is not None:
-            for candidate in self._starts.padded(goal, self._shares, known.best, self._part_of_time(PADDED)):
-                known.consider(candidate)
-        return self._shares
+        if self._starts is None or perfect is None:
+            return self._shares
+        for candidate in self._starts.padded(goal, self._shares, known.best, self._part_of_time(PADDED)):
+            known.consider(candidate)
+        # Nothing with perfect factors is left to find.
+        return [share for share in self._shares if isinstance(share, Apart)] if perfect.proven else self._shares
 
     def _part_of_time(self, part: float) -> float:
         """A deadline after a part of the time that is left."""

@@ -9,6 +9,7 @@ evaluation (``Prices.rounding_pj`` bounds it).
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from itertools import product as cartesian
 
 import numpy as np
 from numpy.typing import NDArray
@@ -84,7 +85,6 @@ def find_prices(retention: Retention, spread: Spread, counter: WordCounter) -> P
     crossings = [index for index, node in enumerate(nodes) if node.parent is not None]
     every = [cost(index, Copies.ALL) for index in crossings]
     distinct = [cost(index, Copies.DISTINCT) for index in crossings]
-    whole = np.broadcast_to(spread.full, spread.full.shape)
     cycles = compute_cycles_of(nest, space.options)
     return Prices(
         every_pj=_stacked([energy - fixed_pj for energy, _ in every], len(spread)),
@@ -100,7 +100,9 @@ def find_prices(retention: Retention, spread: Spread, counter: WordCounter) -> P
         ),
         rounding_pj=_rounding_pj(nest, retention, len(spread)),
         least=tuple(
-            counter.first(nodes[index], whole, Place(whole, np.arange(len(spread)), nodes[index].stage))
+            _least_imperfect(retention, spread, counter, nodes[index])
+            if space.imperfect
+            else _words(_visited_in(nest, nodes[index]), len(spread))
             for index in crossings
         ),
     )
@@ -157,6 +159,32 @@ def _visited(retention: Retention, spread: Spread, nest: Nest, node: Node) -> di
     # Clipped windows are counted one by one, in plain numbers.
     single = [_visited_in(_single_nest(retention, spread, row), node) for row in range(len(spread))]
     return {copies: np.array([words[copies] for words in single]) for copies in Copies}
+
+
+def _words(counted: dict[Copies, Number], rows: int) -> Words:
+    every, distinct = (np.broadcast_to(np.asarray(counted[copies], dtype=np.float64), rows) for copies in Copies)
+    return Words(every, distinct)
+
+
+def _least_imperfect(retention: Retention, spread: Spread, counter: WordCounter, node: Node) -> Words:
+    """Words that the instances of a node ever hold, at least.
+
+    Those of a tile that holds all iterations. Where dimensions of one rank are spread, loops further outside move the
+    tile by steps that may meet more often than those of one tile: then no more than along one of them at a time.
+    """
+    dims, wide = retention.space.dims, np.asarray((spread.factors > 1).any(axis=(0, 1)))
+    options: list[list[list[int]]] = []
+    for rank in node.tensor.ranks:
+        axes = [axis for axis, dim in enumerate(dims) if dim in rank.dims]
+        if len(axes) > 1 and wide[axes].any():
+            options.append([[axis for axis in axes if axis != whole] for whole in axes])
+    every, distinct = np.zeros(len(spread)), np.zeros(len(spread))
+    for chosen in cartesian(*options):
+        tile = spread.full.copy()
+        tile[:, [axis for axes in chosen for axis in axes]] = 1
+        words = counter.first(node, tile, Place(tile, np.arange(len(spread)), node.stage))
+        every, distinct = np.maximum(every, words.every), np.maximum(distinct, words.distinct)
+    return Words(every, distinct)
 
 
 def _single_nest(retention: Retention, spread: Spread, row: int) -> Nest:

@@ -1,6 +1,7 @@
 """The shares in which a mapspace is searched: what each level keeps, and with imperfect factors also what is spread.
 
-With perfect factors a share is a retention, with all its choices of spatial factors in one frame. With imperfect ones
+With perfect factors a share is a retention, with all its choices of spatial factors in one frame. So is what an
+imperfect space has with perfect factors alone (:func:`timeloop_py.mapper.spread.perfect_alone`). With imperfect factors
 there are far more: it matters for every dimension how many iterations lie below an array, for in a last pass some
 instances have less to do. So every choice of spatial factors is a share of its own, and frames of some of them are made
 when their turn comes. Until then their lower bounds are plain ones (:mod:`timeloop_py.mapper.unavoidable`), and an
@@ -20,7 +21,7 @@ from timeloop_py.mapper.frame import Frame
 from timeloop_py.mapper.labels import Numbers
 from timeloop_py.mapper.mapspace import Mapspace, Retention
 from timeloop_py.mapper.objective import Goal
-from timeloop_py.mapper.spread import Spread, factor_choices, pinned, pinned_outside, spread_choices
+from timeloop_py.mapper.spread import Spread, factor_choices, perfect_alone, pinned, pinned_outside, spread_choices
 from timeloop_py.mapper.unavoidable import unavoidable_with
 
 #: Called again and again while shares are made; may raise an error to stop that.
@@ -54,7 +55,7 @@ class Shares(ABC):
 
 
 class Whole(Shares):
-    """A retention with perfect factors: one share."""
+    """A retention with perfect factors, and some choices of spatial factors: one share."""
 
     def __init__(self, retention: Retention, spread: Spread) -> None:
         self._frame = Frame(retention, spread)
@@ -138,6 +139,9 @@ def _shares_of(retention: Retention, check: Check) -> Iterator[Shares]:
         if len(spread):
             yield Whole(retention, spread)
         return
+    perfect, spread = perfect_alone(retention)
+    if len(spread):
+        yield Whole(perfect, pinned(perfect, spread))
     spread = factor_choices(retention, check)
     if not len(spread):
         return

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from timeloop_py.mapper.constraints import Limits
 from timeloop_py.mapper.mapspace import Mapspace, Node, Retention
-from timeloop_py.mapper.spread import Spread, factor_choices
+from timeloop_py.mapper.spread import Spread, factor_choices, perfect_alone
 from timeloop_py.mapper.words import Place, WordCounter
 
 Numbers = NDArray[np.float64]
@@ -37,9 +37,7 @@ class Tiles:
 
 def smallest_tiles(space: Mapspace) -> Iterator[Tiles]:
     """Rows among which every mapping of ``space`` finds one that needs no more of any buffer, on as many units."""
-    for retention in space.retentions():
-        # How loops over time are shared out below an array is left open.
-        spread = factor_choices(retention)
+    for retention, spread in _retentions(space):
         if not len(spread):
             continue
         for used in np.unique(~spread.unused, axis=0):
@@ -48,6 +46,14 @@ def smallest_tiles(space: Mapspace) -> Iterator[Tiles]:
                 tiles = _tiles(retention, rows, depths, levels)
                 if tiles is not None:
                     yield tiles
+
+
+def _retentions(space: Mapspace) -> Iterator[tuple[Retention, Spread]]:
+    """Retentions with their spatial factors; how loops over time are shared out below an array is left open."""
+    for retention in space.retentions():
+        yield retention, factor_choices(retention)
+        if space.imperfect:
+            yield perfect_alone(retention)
 
 
 def _places(retention: Retention, used: tuple[bool, ...]) -> set[tuple[tuple[int, ...], tuple[bool, ...]]]:

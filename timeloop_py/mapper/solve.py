@@ -35,7 +35,7 @@ from timeloop_py.mapper.node_order import NodeOrder, applies, node_orders
 from timeloop_py.mapper.objective import TIE, Goal
 from timeloop_py.mapper.paths import Incumbent, OutOfTimeError, PathSearch
 from timeloop_py.mapper.seeds import SEED, Seeds
-from timeloop_py.mapper.shares import Shares, shares_of
+from timeloop_py.mapper.shares import Shares, Whole, shares_of
 from timeloop_py.mapper.sides import Rows
 from timeloop_py.mapper.smallest import all_loops_outside, outermost
 from timeloop_py.specs.mapping import Mapping
@@ -202,7 +202,7 @@ class Solver:
         # Frames of imperfect shares are made when their turn comes.
         if self.space.imperfect:
             self._refine()
-        staged = [] if self.space.imperfect else [part for part in self.parts if applies(part.frame)]
+        staged = [part for part in self.parts if isinstance(part.shares, Whole) and applies(part.frame)]
         whole = [part for part in self.parts if part not in staged]
         if staged:
             self._raise_ceiling(staged, whole)
@@ -210,7 +210,7 @@ class Solver:
             if part.low > self.incumbent.ceiling() or self._is_best:
                 return
             rest = self._low_after(whole, number)
-            if self._is_rough or not self.space.imperfect:
+            if self._is_rough or isinstance(part.shares, Whole):
                 self._continue(part, part.frame.start(), None, beam=BEAM)
                 self._is_rough = self.best is None
             self._continue(part, part.frame.start(), None, rest=rest)

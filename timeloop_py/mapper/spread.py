@@ -78,7 +78,8 @@ def factor_choices(retention: Retention, check: Callable[[], None] = lambda: Non
     """All choices of spatial factors of a retention within its constraints; nothing is pinned yet.
 
     Where no hop costs energy below a level, only the product over both axes of the array there counts: one split per
-    product is kept. With imperfect factors an array may be wider than the work left for it, never by a whole instance.
+    product is kept. With imperfect factors an array may be wider than the work left for it, never by a whole instance,
+    and two dimensions of one rank are not spread (:func:`perfect_alone`).
     ``check`` is called again and again meanwhile, and may raise an error.
     """
     space = retention.space
@@ -97,7 +98,9 @@ def factor_choices(retention: Retention, check: Callable[[], None] = lambda: Non
     sizes = np.array([space.problem.dims[dim] for dim in dims], dtype=np.int64)
     full = -(-sizes // along.prod(axis=(1, 2)))
     spread = Spread(along[:, :, 0], along[:, :, 1], np.zeros_like(along[:, :, 0]), full)
-    return _busy(retention, spread_once(retention, spread)) if space.imperfect else spread
+    if not space.imperfect:
+        return spread
+    return _busy(retention, spread.rows(np.flatnonzero(~spreads_twice(retention, spread))))
 
 
 def _checked(items: Iterable[Item], check: Callable[[], None]) -> Iterator[Item]:
@@ -119,15 +122,25 @@ def _idle_dims_allowed(retention: Retention) -> bool:
     return True
 
 
-def spread_once(retention: Retention, spread: Spread) -> Spread:
-    """Choices that spread one dimension of every rank at most: of others the multicasts of last passes are unknown."""
+def spreads_twice(retention: Retention, spread: Spread) -> NDArray[np.bool_]:
+    """Choices that spread two dimensions of one rank: of imperfect ones the multicasts of last passes are unknown."""
     dims = retention.space.dims
     wide = spread.factors.prod(axis=1) > 1
     twice = np.zeros(len(spread), dtype=bool)
     for tensor in retention.space.problem.tensors:
         for rank in tensor.ranks:
             twice |= sum((wide[:, dims.index(dim)].astype(int) for dim in rank.dims if dim in dims), start=0) > 1
-    return spread.rows(np.flatnonzero(~twice))
+    return twice
+
+
+def perfect_alone(retention: Retention) -> tuple[Retention, Spread]:
+    """Of an imperfect space, what it has with perfect factors alone: all that spreads two dimensions of one rank.
+
+    The retention in the space of perfect factors, and the choices of spatial factors, nothing pinned yet.
+    """
+    perfect = Retention(replace(retention.space, imperfect=False), retention.kept)
+    spread = factor_choices(perfect)
+    return perfect, spread.rows(np.flatnonzero(spreads_twice(perfect, spread)))
 
 
 Factors = tuple[int, ...]

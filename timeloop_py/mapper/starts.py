@@ -1,10 +1,10 @@
 """Mappings that a search with imperfect factors begins with: good ones from spaces with perfect factors.
 
-A mapping with perfect factors is one of the imperfect space, too (if it spreads no two dimensions of one rank), so the
-best of them is a first ceiling. So is a mapping of a padded problem: dimensions rounded up to a size that divides
-better, the last pass of the outermost loop then made as short as the real size leaves it. Tiles of the real problem are
-no larger than those of the padded one, so what fits there fits here. What such a mapping costs is counted by itself;
-the padded problem's cost only steers the way to it.
+A mapping with perfect factors is one of the imperfect space, too, so the best of them is a first ceiling. So is a
+mapping of a padded problem: dimensions rounded up to a size that divides better, the last pass of the outermost loop
+then made as short as the real size leaves it. Tiles of the real problem are no larger than those of the padded one, so
+what fits there fits here. What such a mapping costs is counted by itself; the padded problem's cost only steers the way
+to it.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from timeloop_py.mapper.labels import Integers
 from timeloop_py.mapper.mapspace import Mapspace, Retention
 from timeloop_py.mapper.nests import mapping_cost
 from timeloop_py.mapper.objective import Goal
-from timeloop_py.mapper.shares import Apart, Shares, Whole
-from timeloop_py.mapper.solve import Candidate, Solver
-from timeloop_py.mapper.spread import Spread, pinned, spread_choices, spread_once
+from timeloop_py.mapper.shares import Apart, Shares, Whole, shares_of
+from timeloop_py.mapper.solve import Candidate, Solution, Solver
+from timeloop_py.mapper.spread import Spread, pinned
 from timeloop_py.nest.checks import mapping_violations
 from timeloop_py.specs.mapping import Loop, Mapping, Node
 from timeloop_py.specs.problem import Problem
@@ -40,15 +40,11 @@ class Starts:
         self.space = space
         self.processes = processes
         self._perfect = replace(space, imperfect=False)
-        self._shares = [
-            Whole(retention, spread)
-            for retention in self._perfect.retentions()
-            if len(spread := spread_once(retention, spread_choices(retention)))
-        ]
+        self._shares = shares_of(self._perfect)
 
-    def perfect(self, goal: Goal, deadline: float) -> Candidate | None:
+    def perfect(self, goal: Goal, deadline: float) -> Solution:
         """The best mapping with perfect factors that is found before the deadline (of ``time.monotonic``)."""
-        return Solver(self._perfect, goal, deadline, self._shares, processes=self.processes).run().best
+        return Solver(self._perfect, goal, deadline, self._shares, processes=self.processes).run()
 
     def padded(
         self, goal: Goal, shares: Sequence[Shares], best: Candidate | None, deadline: float
