@@ -159,6 +159,7 @@ class HierarchySearch:
         if self._starts is not None:
             perfect = self._starts.perfect(goal, self._part_of_time(PERFECT))
             known.consider(perfect.best)
+            self.priced += perfect.continued + perfect.priced
         if self._shares is None:
             self._shares = shares_of(self.space, self._check_time)
         if self._starts is None or perfect is None:
