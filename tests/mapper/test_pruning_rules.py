@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from itertools import permutations
+from itertools import islice, permutations
 from typing import cast
 
 import numpy as np
 import pytest
 
-from tests.mapper.plain import all_mappings, optimum, points
+from tests.mapper.plain import all_mappings, nest_of, optimum, points
 from tests.mapper.plain import spatial_choices as plain_spatial_choices
-from tests.mapper.problems import small_mapspaces, tensor
+from tests.mapper.problems import random_mapspace, small_mapspaces, tensor
 from tests.mapper.test_outer_bound import tight
 from tests.mapper.test_simple3 import Shape
 from tests.mapper.test_simple3 import space as simple3_space
@@ -27,11 +28,16 @@ from timeloop_py.mapper.mapspace import Mapspace, Retention
 from timeloop_py.mapper.nests import mapping_cost
 from timeloop_py.mapper.objective import Goal, parse_objective
 from timeloop_py.mapper.outer import OuterBound
-from timeloop_py.mapper.spread import spread_choices
+from timeloop_py.mapper.search import mapspace
+from timeloop_py.mapper.spread import factor_choices, perfect_alone, spread_choices
 from timeloop_py.mapper.windows import sweep
 from timeloop_py.mapper.words import Place, Words
+from timeloop_py.nest.checks import mapping_violations
+from timeloop_py.specs.architecture import load_architecture
 from timeloop_py.specs.hierarchy import ComputeLevel, Hierarchy, StorageLevel
+from timeloop_py.specs.layer_problem import layer_problem
 from timeloop_py.specs.mapping import Loop, Mapping, Store
+from timeloop_py.specs.network import load_network
 from timeloop_py.specs.problem import Problem, Rank, Term
 
 GOALS = {name: Goal(parse_objective(name).measures[0]) for name in ("energy", "cycles", "edp")}
@@ -305,3 +311,30 @@ def test_mappings_that_differ_in_the_split_alone_cost_the_same() -> None:
         compared += key in cost
         assert cost.setdefault(key, found) == pytest.approx(found)
     assert compared > 20
+
+
+def test_spatial_factors_leave_what_levels_can_share_out() -> None:
+    # Row stationary: no level takes iterations over S, so all five rows of a filter run over the array.
+    (layer,) = [one for one in load_network("alexnet").layers if one.name == "conv2"]
+    space = mapspace(load_architecture("eyeriss_like"), layer_problem(layer))
+    for retention in space.retentions():
+        spread = spread_choices(retention)
+        assert len(spread)
+        assert (spread.full[:, space.dims.index("S")] == 1).all()
+    assert solve.solve(space, GOALS["energy"]).proven
+
+
+@pytest.mark.parametrize("seed", range(0, 60, 3))
+def test_no_mapping_has_spatial_factors_that_were_left_out(seed: int) -> None:
+    space = random_mapspace(seed)
+    known: dict[object, set[tuple[int, ...]]] = {}
+    for retention in space.retentions():
+        _, alone = perfect_alone(retention)
+        rows = [*factor_choices(retention).factors, *(alone.factors if space.imperfect else ())]
+        known[retention.kept] = {tuple(row.ravel().tolist()) for row in rows}
+    for point in islice(points(space), 300):
+        kept = tuple(tuple(point.keep.get(level.name, ())) for level in space.hierarchy.levels)
+        mapping = nest_of(point.keep, point.order, point.spatial, point.segments)
+        if not mapping_violations(space.problem, space.hierarchy, mapping):
+            factors = tuple(math.prod(array[dim]) for array in point.spatial for dim in space.dims)
+            assert factors in known[kept]

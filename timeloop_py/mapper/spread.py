@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import TypeVar
 
 import numpy as np
@@ -79,7 +79,8 @@ def factor_choices(retention: Retention, check: Callable[[], None] = lambda: Non
 
     Where no hop costs energy below a level, only the product over both axes of the array there counts: one split per
     product is kept. With imperfect factors an array may be wider than the work left for it, never by a whole instance,
-    and two dimensions of one rank are not spread (:func:`perfect_alone`).
+    and two dimensions of one rank are not spread (:func:`perfect_alone`). What levels cannot share out over time is
+    left out.
     ``check`` is called again and again meanwhile, and may raise an error.
     """
     space = retention.space
@@ -98,6 +99,7 @@ def factor_choices(retention: Retention, check: Callable[[], None] = lambda: Non
     sizes = np.array([space.problem.dims[dim] for dim in dims], dtype=np.int64)
     full = -(-sizes // along.prod(axis=(1, 2)))
     spread = Spread(along[:, :, 0], along[:, :, 1], np.zeros_like(along[:, :, 0]), full)
+    spread = spread.rows(np.flatnonzero(_leaves_what_levels_take(retention, spread)))
     if not space.imperfect:
         return spread
     return _busy(retention, spread.rows(np.flatnonzero(~spreads_twice(retention, spread))))
@@ -120,6 +122,35 @@ def _idle_dims_allowed(retention: Retention) -> bool:
             if any(limit.least > 1 for dim, limit in limits.items() if space.problem.dims[dim] == 1):
                 return False
     return True
+
+
+def _leaves_what_levels_take(retention: Retention, spread: Spread) -> NDArray[np.bool_]:
+    """Choices whose iterations over time levels can share out within the limits on their factors.
+
+    With imperfect factors only the most that they take together is looked at.
+    """
+    space = retention.space
+    takes = np.ones(len(spread), dtype=bool)
+    names = [space.hierarchy.names[index] for index in retention.stages]
+    for axis, dim in enumerate(space.dims):
+        limits = tuple(space.constraints.factors.get(name, {}).get(dim, Limits()) for name in names)
+        for full in np.unique(spread.full[:, axis]).tolist():
+            if space.imperfect:
+                most = [limit.most for limit in limits]
+                fits = None in most or math.prod(one or 1 for one in most) >= full
+            else:
+                fits = _shared_out(full, limits)
+            takes &= fits | (spread.full[:, axis] != full)
+    return takes
+
+
+@lru_cache(maxsize=4096)
+def _shared_out(size: int, limits: tuple[Limits, ...]) -> bool:
+    """Whether a size is a product of one factor per limit, each within it."""
+    if not limits:
+        return size == 1
+    factors = (int(factor) for factor in sizes_of(size, imperfect=False))
+    return any(limits[0].allows(factor) and _shared_out(size // factor, limits[1:]) for factor in factors)
 
 
 def spreads_twice(retention: Retention, spread: Spread) -> NDArray[np.bool_]:
