@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import multiprocessing
 
 import numpy as np
 import pytest
@@ -19,11 +18,12 @@ from timeloop_py.mapper.node_order import node_orders
 from timeloop_py.mapper.objective import Goal, parse_objective
 from timeloop_py.mapper.pairs import Pairs
 from timeloop_py.mapper.paths import OutOfTimeError
+from timeloop_py.mapper.processes import can_fork
 from timeloop_py.mapper.solve import solve
 from timeloop_py.mapper.spread import spread_choices
 from timeloop_py.mapper.tables import Tables
 
-pytestmark = pytest.mark.skipif("fork" not in multiprocessing.get_all_start_methods(), reason="processes are forked")
+pytestmark = pytest.mark.skipif(not can_fork(), reason="a search shares its work only where processes can be forked")
 
 
 def goal(objective: str) -> Goal:
